@@ -1,0 +1,83 @@
+"""The base of every value that crosses a process.
+
+Values are frozen. Whoever *receives a request* refuses unknown fields, so a typing error is an answer and
+not a silent default. Whoever *reads an answer* ignores them, so that an old kernel survives an upgrade of
+the service: `read_answer` is the one place where that leniency is granted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+
+class Value(BaseModel):
+    """A frozen value that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def read_answer(cls, text: str | bytes) -> Self:
+        """The value in an answer's JSON text; fields of a newer service are ignored, at every depth."""
+        return cls.model_validate_json(text, extra="ignore")
+
+    def canonical_json(self) -> bytes:
+        """UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes, so its hash is a name."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+
+    def content_sha256(self) -> str:
+        """Hex SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical_json()).hexdigest()
+
+
+def utc_now() -> datetime:
+    """The present time in UTC, with its time zone."""
+    return datetime.now(UTC)
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+"""A point in time; naive times are refused."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""Hex SHA-256 of a blob's bytes; it is the blob's name within its owner's namespace."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{8,40}$")]
+"""Id of a job: opaque and not guessable."""
+
+CourseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+"""Name of a course, as in the hub group `nbgrader-<course>`."""
+
+_NAME = re.compile(r"^\w(?:[\w .()+=,@-]{0,98}[\w)+=@-])?$")
+
+
+def check_image_name(name: str) -> str:
+    """`name`, if it may become part of a file name on every system we write to.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, longer than 100 characters, starts with a dot, or holds a path separator.
+    """
+    if not _NAME.fullmatch(name):
+        msg = (
+            f"{name!r} cannot be an image's name: use 1 to 100 letters, digits, spaces or . _ - + ( ) = , @, "
+            "starting with a letter, digit or underscore"
+        )
+        raise ValueError(msg)
+    return name
+
+
+ImageName = Annotated[str, AfterValidator(check_image_name)]
+"""An image's name: the stem of the file it came from, and of every result about it."""
+
+
+def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of `model`, for documentation."""
+    return model.model_json_schema()

@@ -1,0 +1,131 @@
+"""A job: what somebody asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, TypeAdapter, model_validator
+
+from axonlab_core.contract.base import CourseName, Identifier, Sha256, UtcTime, Value
+from axonlab_core.contract.kinds import Kind
+from axonlab_core.contract.parameters import Parameters
+from axonlab_core.contract.states import JobState, Reason
+from axonlab_core.contract.tickets import FileBlob
+
+MAX_MINUTES = 24 * 60
+MAX_STEPS = 1_000_000
+START_UP_S = 600
+"""What a run may spend on everything but the work itself: inputs, start of the kernel, upload."""
+
+
+class Spec(Value):
+    """What every kind of job has."""
+
+    name: str = Field(default="", max_length=100)
+    """For people: how the job is called in lists."""
+    course: CourseName | None = None
+    assignment: Annotated[str, StringConstraints(max_length=100)] | None = None
+    dataset: Sha256
+    """Hash of the data set's manifest, in the owner's or the course's namespace."""
+    parameters: Parameters = Field(default_factory=dict)
+    """Further parameters of the job notebook, by name; those it does not declare are refused."""
+    wall_clock_minutes: float | None = Field(default=None, gt=0, le=2 * MAX_MINUTES)
+    """Limit for the whole run; None gives the kind's own."""
+
+
+class TrainSpec(Spec):
+    """Train a model on the labelled pixels of a data set, for a time or for a number of steps."""
+
+    kind: Literal[Kind.train] = Kind.train
+    preset: Literal["tiny"] = "tiny"
+    minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES)
+    steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.minutes is None) == (self.steps is None):
+            msg = "give either minutes or steps: how long the training may take"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def wall_clock_s(self) -> float:
+        """Limit for the whole run, in seconds."""
+        if self.wall_clock_minutes is not None:
+            return self.wall_clock_minutes * 60
+        # A CPU needs up to about 5 s for a step at the largest batch; the budget proper is kept by the training.
+        work_s = self.minutes * 60 * 1.5 if self.minutes is not None else 5.0 * (self.steps or 0)
+        return START_UP_S + work_s
+
+
+class JobModel(Value):
+    """The model that one of the owner's own jobs trained."""
+
+    source: Literal["job"] = "job"
+    job_id: Identifier
+
+
+class UploadedModel(Value):
+    """A SafeTensors file that the owner uploaded."""
+
+    source: Literal["upload"] = "upload"
+    sha256: Sha256
+
+
+ModelSource = Annotated[JobModel | UploadedModel, Field(discriminator="source")]
+
+
+class InferSpec(Spec):
+    """Segment the images of a data set with a model; where they have labels, measure the result."""
+
+    kind: Literal[Kind.infer] = Kind.infer
+    model: ModelSource
+
+    @property
+    def wall_clock_s(self) -> float:
+        """Limit for the whole run, in seconds."""
+        return (self.wall_clock_minutes or 60) * 60
+
+
+JobSpec = Annotated[TrainSpec | InferSpec, Field(discriminator="kind")]
+"""What a job is to do. `PrepareSpec` and `GradeSpec` join this union."""
+
+job_spec = TypeAdapter[JobSpec](JobSpec)
+
+
+class SubmitRequest(Value):
+    """Ask for a job. The same idempotency key gives the same job again."""
+
+    spec: JobSpec
+    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")] | None = None
+
+
+class Job(Value):
+    """A job as its owner sees it."""
+
+    id: Identifier
+    owner: str
+    spec: JobSpec
+    state: JobState
+    reason: Reason | None = None
+    message: str = ""
+    attempt: int = 0
+    """Number of the current or last run; 0 before the first."""
+    cancel_requested: bool = False
+    queue_position: int | None = None
+    """1 is next; None unless queued."""
+    created_at: UtcTime
+    started_at: UtcTime | None = None
+    finished_at: UtcTime | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it does."""
+        return self.spec.kind
+
+
+class ArtifactsAnswer(Value):
+    """The files of a job's result bundle."""
+
+    files: tuple[FileBlob, ...]
