@@ -1,0 +1,186 @@
+"""Where runs come from and where their results go: the port between the lifecycle and the world.
+
+`ServiceRun` speaks with the service; `here.LocalRun` is its twin without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from axonlab_core import __version__
+from axonlab_core.backends.service import ServiceSession
+from axonlab_core.backends.transfer import download, upload
+from axonlab_core.contract.errors import Conflict
+from axonlab_core.contract.events import EventsRequest, RunnerEvent
+from axonlab_core.contract.jobs import Job
+from axonlab_core.contract.kinds import Capabilities
+from axonlab_core.contract.runs import (
+    Accepted,
+    Claim,
+    ClaimRequest,
+    CompleteRequest,
+    FailRequest,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    InputsAnswer,
+    NextAnswer,
+    NextRequest,
+    OutputsAnswer,
+    OutputsRequest,
+    ReleaseRequest,
+)
+from axonlab_core.contract.states import Reason
+from axonlab_core.contract.tickets import FileBlob
+
+_BATCH = 500
+_OUTAGE_S = 600.0
+"""How long a run waits for a service that is away: a model of an hour's work is not thrown away lightly."""
+USER_AGENT = f"axonlab-runner/{__version__}"
+
+
+class Run(Protocol):
+    """One attempt at a job, as the lifecycle sees it."""
+
+    @property
+    def claim(self) -> Claim:
+        """What was claimed."""
+        ...
+
+    def heartbeat(self, wait_s: float) -> HeartbeatAnswer:
+        """Say that we are alive; answered after `wait_s` or as soon as the job is to stop."""
+        ...
+
+    def fetch_inputs(self, inputs: Path, checkpoints: Path) -> list[FileBlob]:
+        """The files that were put into `inputs`; the newest checkpoint, if any, goes into `checkpoints`."""
+        ...
+
+    def send_events(self, first: int, events: Sequence[RunnerEvent]) -> None:
+        """Hand in events; `first` is the number of the first one within the run."""
+        ...
+
+    def save_checkpoint(self, path: Path, file: FileBlob) -> None:
+        """Keep a checkpoint for whoever has to go on."""
+        ...
+
+    def save_results(self, results: Path, files: Sequence[FileBlob]) -> None:
+        """Keep files of the result bundle."""
+        ...
+
+    def complete(self, files: Sequence[FileBlob]) -> None:
+        """The bundle is whole."""
+        ...
+
+    def fail(self, reason: Reason, message: str, files: Sequence[FileBlob]) -> None:
+        """There will be no result."""
+        ...
+
+    def release(self, message: str) -> None:
+        """Give the job back."""
+        ...
+
+
+class ServiceRun:
+    """A run that was claimed from the service; every call carries its own token."""
+
+    def __init__(self, url: str, claim: Claim) -> None:
+        self.claim = claim
+        self._session = ServiceSession(url, claim.token, patience_s=_OUTAGE_S, user_agent=USER_AGENT)
+        self._path = f"runs/{claim.job_id}/{claim.attempt}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def heartbeat(self, wait_s: float) -> HeartbeatAnswer:
+        """Say that we are alive."""
+        return self._session.call(
+            "POST",
+            f"{self._path}/heartbeat",
+            HeartbeatAnswer,
+            body=HeartbeatRequest(wait_s=wait_s),
+            wait_s=wait_s,
+            patience_s=0,
+        )
+
+    def fetch_inputs(self, inputs: Path, checkpoints: Path) -> list[FileBlob]:
+        """Everything the job needs, by tickets."""
+        answer = self._session.call("GET", f"{self._path}/inputs", InputsAnswer)
+        for entry in answer.files:
+            download(self._session, entry.ticket, entry.file, inputs / entry.file.path)
+        if answer.checkpoint is not None:
+            entry = answer.checkpoint
+            download(self._session, entry.ticket, entry.file, checkpoints / Path(entry.file.path).name)
+        return [entry.file for entry in answer.files]
+
+    def send_events(self, first: int, events: Sequence[RunnerEvent]) -> None:
+        """Hand in events."""
+        self._session.call(
+            "POST", f"{self._path}/events", Accepted, body=EventsRequest(first=first, events=tuple(events))
+        )
+
+    def save_checkpoint(self, path: Path, file: FileBlob) -> None:
+        """Upload a checkpoint."""
+        self._upload([file], [path], checkpoint=True)
+
+    def save_results(self, results: Path, files: Sequence[FileBlob]) -> None:
+        """Upload files of the bundle."""
+        for start in range(0, len(files), _BATCH):
+            batch = files[start : start + _BATCH]
+            self._upload(batch, [results / file.path for file in batch], checkpoint=False)
+
+    def _upload(self, files: Sequence[FileBlob], paths: Sequence[Path], *, checkpoint: bool) -> None:
+        answer = self._session.call(
+            "POST",
+            f"{self._path}/outputs",
+            OutputsAnswer,
+            body=OutputsRequest(files=tuple(files), checkpoint=checkpoint),
+        )
+        for path, ticket in zip(paths, answer.tickets, strict=True):
+            if ticket is not None:
+                upload(self._session, ticket, path)
+
+    def complete(self, files: Sequence[FileBlob]) -> None:
+        """The bundle is whole."""
+        self._session.call("POST", f"{self._path}/complete", Job, body=CompleteRequest(files=tuple(files)))
+
+    def fail(self, reason: Reason, message: str, files: Sequence[FileBlob]) -> None:
+        """There will be no result."""
+        body = FailRequest(reason=reason, message=message[:4000], files=tuple(files))
+        self._session.call("POST", f"{self._path}/fail", Job, body=body)
+
+    def release(self, message: str) -> None:
+        """Give the job back; there is little time to do so."""
+        self._session.call(
+            "POST", f"{self._path}/release", Job, body=ReleaseRequest(message=message[:1000]), patience_s=10
+        )
+
+
+class ServiceSource:
+    """The service as a source of runs."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._session = ServiceSession(url, token, user_agent=USER_AGENT)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def next_job(self, machine: Capabilities, *, wait_s: float) -> str | None:
+        """Id of a job that this machine could take; None if none turned up within `wait_s`."""
+        answer = self._session.call(
+            "POST", "runner/next", NextAnswer, body=NextRequest(capabilities=machine, wait_s=wait_s), wait_s=wait_s
+        )
+        return answer.job_id
+
+    def claim(self, job_id: str, machine: Capabilities) -> ServiceRun | None:
+        """The run, if the job is now ours; None if somebody else was quicker."""
+        try:
+            claim = self._session.call(
+                "POST", f"runner/jobs/{job_id}/claim", Claim, body=ClaimRequest(capabilities=machine), patience_s=0
+            )
+        except Conflict:
+            return None
+        return ServiceRun(self._url, claim)

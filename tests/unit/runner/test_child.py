@@ -1,0 +1,220 @@
+"""A notebook in a child process, with real papermill and a real kernel."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from axonlab_core.contract.base import utc_now
+from axonlab_core.contract.events import ProgressEvent
+from axonlab_core.contract.jobs import TrainSpec
+from axonlab_core.contract.runs import Claim, HeartbeatAnswer
+from axonlab_runner.child import run_notebook, scrubbed_environment
+from axonlab_runner.watch import Stop, Watch
+
+
+class AloneRun:
+    """A run whose heartbeat is always answered well, after its time."""
+
+    def __init__(self, wall_clock_s=60.0):
+        self.claim = Claim(
+            job_id="testtest",
+            attempt=1,
+            token="t",
+            lease_s=30,
+            heartbeat_s=0.2,
+            owner="ana",
+            spec=TrainSpec(dataset="0" * 64, steps=1),
+            wall_clock_s=wall_clock_s,
+        )
+        self.over = threading.Event()
+
+    def heartbeat(self, wait_s):
+        self.over.wait(wait_s)
+        return HeartbeatAnswer(lease_expires_at=utc_now())
+
+
+def notebook(path, *cells, parameters="workspace = '.'\nname = ''"):
+    book = nbformat.v4.new_notebook()
+    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    book.cells = [first, *(nbformat.v4.new_code_cell(cell) for cell in cells)]
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
+    return path
+
+
+def run(tmp_path, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None):
+    workspace = tmp_path / "workspace"
+    (workspace / "results").mkdir(parents=True)
+    job = AloneRun(wall_clock_s)
+    events, logs = [], []
+
+    def on_event(event):
+        events.append(event)
+        if meanwhile is not None:
+            meanwhile(watch, event)
+
+    try:
+        with Watch(job) as watch:
+            outcome = run_notebook(
+                notebook(tmp_path / "job.ipynb", *cells),
+                parameters or {"workspace": "."},
+                workspace,
+                cores=1,
+                device="cpu",
+                watch=watch,
+                grace_s=grace_s,
+                on_event=on_event,
+                on_log=lambda stream, text: logs.append((stream, text)),
+            )
+    finally:
+        job.over.set()
+    left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    assert not left, f"left over: {left}"
+    return outcome, events, logs, workspace
+
+
+def test_what_the_notebook_displays_arrives_and_its_report_is_kept(tmp_path):
+    cell = """
+from IPython.display import display
+display({"application/vnd.axonlab.event+json": {"type": "progress", "done": 3, "total": 7}}, raw=True)
+print("hello", name)
+"""
+    outcome, events, logs, workspace = run(tmp_path, cell, parameters={"workspace": ".", "name": "ana"})
+    assert outcome.status == "ok"
+    assert events == [ProgressEvent(done=3, total=7)]
+    assert ("stdout", "hello ana\n") in logs
+    assert outcome.peak_memory_bytes > 10_000_000
+    report = (workspace / "results" / "executed.ipynb").read_text()
+    assert "hello ana" in report
+    assert "vnd.axonlab" not in json.dumps([cell["outputs"] for cell in json.loads(report)["cells"]])
+
+
+def test_the_kernel_sees_no_token_no_link_and_no_address(tmp_path, monkeypatch):
+    secrets = {
+        "JUPYTERHUB_API_TOKEN": "tok-1",
+        "AXONLAB_SERVICE_URL": "http://service",
+        "AXONLAB_RUNNER_TOKEN_FILE": "/tok-2",
+        "AZURE_STORAGE_KEY": "tok-3",
+        "HOME": "/home/tok-4",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    cell = """
+import os, json, pathlib
+def environment(pid):
+    return pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+print(json.dumps([dict(os.environ), environment(os.getpid()), environment(os.getppid())]))
+"""
+    _, _, logs, workspace = run(tmp_path, cell)
+    seen = "".join(text for stream, text in logs if stream == "stdout")
+    assert "OMP_NUM_THREADS" in seen
+    for value in secrets.values():
+        assert value not in seen
+    assert str(workspace) in json.loads(seen)[0]["HOME"]
+
+
+def test_an_error_comes_back_by_name_and_message(tmp_path):
+    outcome, _, _, workspace = run(tmp_path, "raise ValueError('the sky is green')")
+    assert (outcome.status, outcome.name, outcome.message) == ("error", "ValueError", "the sky is green")
+    assert "ValueError" in outcome.traceback
+    assert (workspace / "results" / "executed.ipynb").is_file()
+
+
+def test_a_parameter_that_the_notebook_does_not_declare_is_refused(tmp_path):
+    outcome, _, _, _ = run(tmp_path, "1/0", parameters={"workspace": ".", "nmae": 1})
+    assert outcome.name == "BadInput"
+    assert "nmae" in outcome.message
+    assert "name" in outcome.message
+
+
+def test_a_killed_kernel_is_told_from_a_finished_one(tmp_path):
+    outcome, _, _, _ = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert (outcome.status, outcome.name) == ("error", "DeadKernelError")
+
+
+WAITING = """
+import signal, threading, time
+from IPython.display import display
+asked = threading.Event()
+signal.signal(signal.SIGINT, {handler})
+display({{"application/vnd.axonlab.event+json": {{"type": "progress", "done": 0, "total": 1}}}}, raw=True)
+while not asked.wait(0.05):
+    pass
+print("wound up")
+"""
+
+
+def test_a_wish_to_stop_lets_the_kernel_wind_up(tmp_path):
+    begun = time.monotonic()
+    outcome, _, logs, _ = run(
+        tmp_path,
+        WAITING.format(handler="lambda *_: asked.set()"),
+        meanwhile=lambda watch, _: watch.ask(Stop.cancelled),
+        grace_s=30,
+    )
+    assert outcome.status == "ok"
+    assert ("stdout", "wound up\n") in logs
+    assert time.monotonic() - begun < 30
+
+
+def test_a_kernel_that_ignores_the_wish_is_killed_after_the_grace(tmp_path):
+    from axonlab_runner.watch import Stopped
+
+    with pytest.raises(Stopped) as stopped:
+        run(
+            tmp_path,
+            WAITING.format(handler="signal.SIG_IGN"),
+            meanwhile=lambda watch, _: watch.ask(Stop.cancelled),
+            grace_s=0.5,
+        )
+    assert stopped.value.stop is Stop.cancelled
+
+
+def test_the_wall_clock_ends_a_run(tmp_path):
+    from axonlab_runner.watch import Stopped
+
+    with pytest.raises(Stopped) as stopped:
+        run(tmp_path, WAITING.format(handler="signal.SIG_IGN"), wall_clock_s=4, grace_s=0.2)
+    assert stopped.value.stop is Stop.timeout
+
+
+def test_when_the_runner_is_killed_its_kernel_goes_too(tmp_path):
+    (tmp_path / "results").mkdir()
+    book = notebook(tmp_path / "job.ipynb", "import time\nwhile True: time.sleep(1)")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "axonlab_runner.execute"],
+        cwd=tmp_path,
+        env=scrubbed_environment(os.environ, tmp_path, cores=1, device="cpu"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    task = {"notebook": str(book), "report": "results/executed.ipynb", "parameters": {"workspace": "."}}
+    child.stdin.write(json.dumps(task) + "\n")
+    child.stdin.flush()
+    kernel = psutil.Process(json.loads(child.stdout.readline())["kernel"])
+    child.stdin.close()  # what the child sees when its runner is killed
+    assert child.wait(timeout=20) == 1
+    child.stdout.close()
+    psutil.wait_procs([kernel], timeout=20)
+    assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_environment_keeps_what_a_gpu_needs():
+    source = {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1", "LD_LIBRARY_PATH": "/x", "SECRET": "s"}
+    from pathlib import Path
+
+    kept = scrubbed_environment(source, Path("/w"), cores=3, device="cuda")
+    assert kept["CUDA_VISIBLE_DEVICES"] == "1"
+    assert kept["OMP_NUM_THREADS"] == "3"
+    assert "SECRET" not in kept
+    assert scrubbed_environment(source, Path("/w"), cores=3, device="cpu")["CUDA_VISIBLE_DEVICES"] == ""
+
+
