@@ -52,7 +52,7 @@ def decode(source: bytes | Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
             if len(file.pages) != 1 or not plain or page.dtype not in (np.uint8, np.uint16):
                 raise BadInput(
                     f"{where} holds {len(file.pages)} pages of shape {page.shape} and type {page.dtype}.",
-                    remedy="Images travel as one page of uint8 or uint16, grey or RGB; axonlab.dataset() converts them.",
+                    remedy="Images travel as one page of uint8 or uint16, grey or RGB: axonlab.dataset() makes them.",
                 )
             return page.asarray()
     except (tifffile.TiffFileError, ValueError, OSError) as error:

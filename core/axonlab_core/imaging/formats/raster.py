@@ -1,0 +1,58 @@
+"""What a file of pixels holds, before anybody decides whether it is an image or labels."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, NoReturn
+
+from numpy.typing import NDArray
+
+from axonlab_core.contract.errors import BadInput
+
+RETRY = "Copy or export the file again from where it came from; PNG and TIFF are best."
+
+
+class Raster(NamedTuple):
+    """Stored values, untouched: palette indices stay indices, two-bit samples stay 0 to 3."""
+
+    container: str
+    """Name of the file format, for messages."""
+    pixels: NDArray[Any]
+    """`(H, W)` or `(H, W, 3)`; any type that the file has."""
+    bits: int
+    """Bits of one sample in the file."""
+    alpha: NDArray[Any] | None = None
+    """`(H, W)` opacity in the type of `pixels`; None where the file has none."""
+    colours: NDArray[Any] | None = None
+    """`(N, 3)` uint8 red, green, blue of each index, where `pixels` are indices into a palette."""
+    inverted: bool = False
+    """Whether 0 is white."""
+    pixel_size_um: float | None = None
+
+
+def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
+    """Return if an image of that size may be decoded.
+
+    Raises
+    ------
+    BadInput
+        If it has no pixels, or more than `max_pixels`.
+    """
+    if width < 1 or height < 1:
+        raise BadInput(f"{name} says that it is {width} × {height} px.", remedy=RETRY)
+    if width * height > max_pixels:
+        raise BadInput(
+            f"{name} says that it is {width:,} × {height:,} px, {width * height:,} pixels; at most {max_pixels:,} "
+            "are taken.",
+            remedy="Cut it into smaller images, or save it at a lower resolution.",
+        )
+
+
+def refuse_truncated(name: str, container: str) -> NoReturn:
+    """Raise that the file ends before its pixels do."""
+    raise BadInput(f"{name} is a {container} file that ends too early: a part of it is missing.", remedy=RETRY)
+
+
+def refuse_damaged(name: str, container: str, error: Exception) -> NoReturn:
+    """Raise that a decoder gave up."""
+    what = str(error).strip() or type(error).__name__
+    raise BadInput(f"{name} is a damaged {container} file ({what}).", remedy=RETRY) from error
