@@ -175,7 +175,13 @@ def test_events_of_the_future_are_left_out_and_broken_ones_are_not():
 
 def test_naive_times_are_refused():
     with pytest.raises(ValidationError):
-        Job(id="abcdefgh", owner="a", spec=job_spec.validate_python(TRAIN), state="queued", created_at=datetime(2026, 1, 1))  # noqa: DTZ001
+        Job(
+            id="abcdefgh",
+            owner="a",
+            spec=job_spec.validate_python(TRAIN),
+            state="queued",
+            created_at=datetime(2026, 1, 1),  # noqa: DTZ001 (naive on purpose)
+        )
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     assert Job(
         id="abcdefgh", owner="a", spec=job_spec.validate_python(TRAIN), state="queued", created_at=moment
@@ -219,7 +225,14 @@ def test_palettes_find_classes_whatever_their_case():
 
 
 def machine(**given):
-    base = {"name": "m", "kinds": ("train", "infer"), "device": "cpu", "memory_bytes": 8e9, "disk_bytes": 9e9, "cores": 2}
+    base = {
+        "name": "m",
+        "kinds": ("train", "infer"),
+        "device": "cpu",
+        "memory_bytes": 8e9,
+        "disk_bytes": 9e9,
+        "cores": 2,
+    }
     return Capabilities.model_validate({**base, **given})
 
 

@@ -216,5 +216,3 @@ def test_the_environment_keeps_what_a_gpu_needs():
     assert kept["OMP_NUM_THREADS"] == "3"
     assert "SECRET" not in kept
     assert scrubbed_environment(source, Path("/w"), cores=3, device="cpu")["CUDA_VISIBLE_DEVICES"] == ""
-
-
