@@ -39,7 +39,8 @@ def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     for part in ("images", "masks", "new"):
         (folder / part).mkdir()
-    rows = list(csv.DictReader((SAMPLE / "manifest.csv").open()))
+    with (SAMPLE / "manifest.csv").open() as table:
+        rows = list(csv.DictReader(table))
     for row in rows:
         image = read_image(SAMPLE / "images" / f"{row['name']}.png").pixels[CROP]
         labels = read_labels(

@@ -1,0 +1,329 @@
+"""The connection to the service: data sets go up, jobs are asked for, results come down."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from axonlab.cache import BlobCache
+from axonlab.datasets import Dataset
+from axonlab.jobs import Job
+from axonlab.models import Model, data_for_model, model_from_file
+from axonlab.progress import bytes_bar
+from axonlab.result import MANIFEST, REPORT, Result, write_folder
+from axonlab.settings import Settings
+from axonlab.sources import Images, Labels
+from axonlab.specs import infer_spec, train_spec
+from axonlab_core import __version__
+from axonlab_core.backends.service import ServiceSession
+from axonlab_core.backends.transfer import describe, download, upload
+from axonlab_core.contract import jobs as contract
+from axonlab_core.contract.base import Identifier, Value
+from axonlab_core.contract.errors import BadInput, NotFound, PlatformError
+from axonlab_core.contract.jobs import InferSpec, JobModel, SubmitRequest, TrainSpec
+from axonlab_core.contract.tickets import Blob, FileBlob, Ticket, UploadAnswer, UploadRequest
+
+_TICKETS_AT_ONCE = 50
+_BYTES_AT_ONCE = 64 * 2**20
+"""Tickets last some minutes; a slow line gets them as it needs them."""
+_IDENTIFIER = TypeAdapter(Identifier)
+ModelGiven = Job | Result | str | Path
+
+
+class Health(Value):
+    """The service is there."""
+
+    status: str
+    version: str = ""
+
+
+class Client:
+    """A connection. Knows a token: cannot be pickled, and shows its address alone."""
+
+    def __init__(self, session: ServiceSession, cache: BlobCache) -> None:
+        self.session = session
+        self._cache = cache
+
+    def train(
+        self,
+        data: Dataset,
+        *,
+        minutes: float | None = None,
+        steps: int | None = None,
+        preset: str = "tiny",
+        seed: int = 0,
+        name: str = "",
+        course: str | None = None,
+        **parameters: bool | float | str,
+    ) -> Job:
+        """The job that trains a model on the labelled pixels of `data`; see `axonlab.train`."""
+        spec = train_spec(
+            data,
+            minutes=minutes,
+            steps=steps,
+            preset=preset,
+            seed=seed,
+            name=name,
+            course=course,
+            parameters=parameters,
+        )
+        self._send_dataset(data)
+        return self._submit(spec)
+
+    def segment(
+        self,
+        images: Images | Dataset,
+        model: ModelGiven,
+        *,
+        labels: Labels | None = None,
+        manifest: str | Path | None = None,
+        pixel_size_um: float | None = None,
+        name: str = "",
+        course: str | None = None,
+        **parameters: bool | float | str,
+    ) -> Job:
+        """The job that segments `images` with `model`; see `axonlab.segment`."""
+        used = self._model_of(model)
+        data = data_for_model(images, used.card, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
+        spec = infer_spec(data, used.source, name=name, course=course, parameters=parameters)
+        if used.file is not None:
+            self._send([used.file])
+        self._send_dataset(data)
+        return self._submit(spec)
+
+    def job(self, job_id: str) -> Job:
+        """The job with that id.
+
+        Raises
+        ------
+        NotFound
+            If there is none, or it is somebody else's.
+        """
+        try:
+            _IDENTIFIER.validate_python(job_id)
+        except ValidationError:
+            raise BadInput(f"{job_id!r} is no job's id.", remedy="It stands in the job's first line.") from None
+        return Job(self, self.session.call("GET", f"jobs/{job_id}", contract.Job))
+
+    def check(self, *, patience_s: float = 1.0) -> str:
+        """Version of the service, which answers.
+
+        Raises
+        ------
+        Unavailable
+            If it does not.
+        """
+        return self.session.call("GET", "health", Health, patience_s=patience_s).version
+
+    def fetch_result(self, job: contract.Job) -> Result:
+        """The result bundle of a finished job; what is here already is not fetched again."""
+        folder = self._cache.root / "results" / job.id
+        if (folder / MANIFEST).is_file() and not (kept := Result(folder)).verify():
+            return kept
+        if folder.exists():
+            shutil.rmtree(folder)
+        files = self.session.call("GET", f"jobs/{job.id}/artifacts", contract.ArtifactsAnswer).files
+        self._fetch(job.id, files)
+
+        def fill(beside: Path) -> Path:
+            for file in files:
+                target = beside / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self._cache.path(file.sha256), target)
+            return beside
+
+        result = Result(write_folder(folder, fill))
+        if damaged := result.verify():
+            shutil.rmtree(folder)
+            raise PlatformError(
+                f"{damaged[0]} of job {job.id} is not what the bundle's manifest says.",
+                remedy="Run the job again; if it stays so, tell the operator.",
+            )
+        for file in files:  # the folder has it all now; the blobs were there to go on after a broken connection
+            self._cache.drop(file.sha256)
+        return result
+
+    def fetch_report(self, job: contract.Job) -> Path:
+        """The executed notebook of a job that is over.
+
+        Raises
+        ------
+        NotFound
+            If the job left none.
+        """
+        files = self.session.call("GET", f"jobs/{job.id}/artifacts", contract.ArtifactsAnswer).files
+        found = next((file for file in files if file.path == REPORT), None)
+        if found is None:
+            raise NotFound(f"Job {job.id} ({job.state}) has no lab report.", remedy="Wait until it is over.")
+        target = self._cache.root / "reports" / f"{job.id}.ipynb"
+        if not (target.is_file() and describe(target).sha256 == found.sha256):
+            self._fetch(job.id, [found])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._cache.path(found.sha256).replace(target)
+        return target
+
+    def _fetch(self, job_id: str, files: Iterable[FileBlob]) -> None:
+        missing = {file.sha256: file for file in files if not self._cache.has(file)}
+        if not missing:
+            return
+        with bytes_bar("Fetching the result", sum(file.size_bytes for file in missing.values())) as bar:
+            for file in missing.values():
+                ticket = self.session.call("GET", f"jobs/{job_id}/artifacts/{quote(file.path)}/ticket", Ticket)
+                download(self.session, ticket, file, self._cache.path(file.sha256), progress=bar.update)
+
+    def _send_dataset(self, data: Dataset) -> None:
+        # The manifest comes last: where it is there, all that it lists is there.
+        self._send(list(data.blob_files().values()))
+
+    def _send(self, paths: list[Path]) -> None:
+        """Upload what this owner does not have yet."""
+        blobs = [(describe(path), path) for path in paths]
+        with bytes_bar("Uploading", sum(blob.size_bytes for blob, _ in blobs)) as bar:
+            for batch in _batches(blobs):
+                request = UploadRequest(blobs=tuple(blob for blob, _ in batch))
+                answer = self.session.call("POST", "uploads", UploadAnswer, body=request)
+                for (blob, path), ticket in zip(batch, answer.tickets, strict=True):
+                    if ticket is None:
+                        bar.update(blob.size_bytes)
+                    else:
+                        upload(self.session, ticket, path, progress=bar.update)
+
+    def _submit(self, spec: TrainSpec | InferSpec) -> Job:
+        # The key makes a repeated call, after an answer that was lost, the same job.
+        request = SubmitRequest(spec=spec, idempotency_key=uuid.uuid4().hex)
+        return Job(self, self.session.call("POST", "jobs", contract.Job, body=request))
+
+    def _model_of(self, given: ModelGiven) -> Model:
+        if isinstance(given, str) and not _is_file_name(given):
+            given = self.job(given)
+        if isinstance(given, Job):
+            return Model(JobModel(job_id=given.id), given.result().card, None)
+        return model_from_file(given.model if isinstance(given, Result) else given)
+
+    def __repr__(self) -> str:
+        return f"Client({self.session.url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A connection holds a token and is not pickled; connect again with axonlab.connect().")
+
+
+def connect(url: str | None = None, token: str | None = None) -> Client:
+    """A connection to the service; inside the course's hub nothing needs to be given.
+
+    `axonlab.train`, `axonlab.segment` and `axonlab.job` use the latest connection, or make one.
+
+    Parameters
+    ----------
+    url : str, optional
+        Address of the service, `https://<hub>/services/axonlab`; else `AXONLAB_SERVICE_URL`.
+    token : str, optional
+        A token of the hub; else `AXONLAB_TOKEN`, the file `AXONLAB_TOKEN_FILE`, or the kernel's own.
+
+    Raises
+    ------
+    UserError
+        If the address or the token is missing; says where they come from.
+    """
+    settings = Settings.from_environment()
+    address, found = settings.address_and_token(url, token)
+    session = ServiceSession(address, found, user_agent=f"axonlab/{__version__}")
+    client = Client(session, BlobCache(settings.cache_dir.absolute()))
+    _latest["client"] = client
+    return client
+
+
+_latest: dict[str, Client] = {}
+
+
+def _default() -> Client:
+    return _latest.get("client") or connect()
+
+
+def train(
+    data: Dataset,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    preset: str = "tiny",
+    seed: int = 0,
+    name: str = "",
+    course: str | None = None,
+    **parameters: bool | float | str,
+) -> Job:
+    """The job that trains a model on the labelled pixels of `data`, for `minutes` (2 if not said) or for `steps`.
+
+    Raises
+    ------
+    UserError
+        If something about the request cannot be, in words.
+    """
+    return _default().train(
+        data, minutes=minutes, steps=steps, preset=preset, seed=seed, name=name, course=course, **parameters
+    )
+
+
+def segment(
+    images: Images | Dataset,
+    model: ModelGiven,
+    *,
+    labels: Labels | None = None,
+    manifest: str | Path | None = None,
+    pixel_size_um: float | None = None,
+    name: str = "",
+    course: str | None = None,
+    **parameters: bool | float | str,
+) -> Job:
+    """The job that segments `images` with `model`, and measures the result where there are labels.
+
+    Parameters
+    ----------
+    images : Dataset, or what `axonlab.dataset` takes
+        Arrays are `(H, W)` or `(H, W, 3)`, uint8 or uint16.
+    model : Job, Result, path of a .safetensors file, or a job's id
+        A training that is not over yet is waited for.
+    labels, manifest, pixel_size_um
+        As for `axonlab.dataset`.
+
+    Raises
+    ------
+    UserError
+        If something about the request cannot be, in words.
+    """
+    return _default().segment(
+        images,
+        model,
+        labels=labels,
+        manifest=manifest,
+        pixel_size_um=pixel_size_um,
+        name=name,
+        course=course,
+        **parameters,
+    )
+
+
+def job(job_id: str) -> Job:
+    """The job with that id, from this notebook or any other of yours."""
+    return _default().job(job_id)
+
+
+def _batches(blobs: Iterable[tuple[Blob, Path]]) -> Iterator[list[tuple[Blob, Path]]]:
+    """The blobs in their order, so many together as are sent before their tickets end."""
+    batch: list[tuple[Blob, Path]] = []
+    for entry in blobs:
+        if batch and (len(batch) == _TICKETS_AT_ONCE or sum(b.size_bytes for b, _ in [*batch, entry]) > _BYTES_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
+def _is_file_name(text: str) -> bool:
+    return Path(text).suffix == ".safetensors" or re.search(r"[/\\]", text) is not None or Path(text).exists()

@@ -1,0 +1,50 @@
+"""A model's scores beside those of Otsu's threshold, which learns nothing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from axonlab_core.contract.base import Value
+from axonlab_core.contract.model_card import ClassScores
+
+_HEADER = ("class", "Dice of the model", "Dice of Otsu's threshold")
+
+
+class Comparison(Value):
+    """Scores by class, of model and threshold on the same pixels."""
+
+    measured_on: str
+    """In words."""
+    model: dict[str, ClassScores]
+    otsu: dict[str, ClassScores]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Class and both Dice, ready to print."""
+        return [(name, _dice(score), _dice(self.otsu.get(name))) for name, score in self.model.items()]
+
+    def __str__(self) -> str:
+        return f"Measured on {self.measured_on}:\n{text_table(_HEADER, self.rows())}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<p>Measured on {html.escape(self.measured_on)}:</p>{html_table(_HEADER, self.rows())}"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text in columns, the first line being the header."""
+    lines = [tuple(header), *map(tuple, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same as an HTML table."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _dice(score: ClassScores | None) -> str:
+    return "–" if score is None or score.dice is None else f"{score.dice:.3f}"

@@ -1,0 +1,84 @@
+"""What is asked for, checked here first so that a typing error costs no upload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from axonlab.datasets import Dataset
+from axonlab_core.contract.errors import BadInput
+from axonlab_core.contract.jobs import InferSpec, ModelSource, TrainSpec
+
+_DEFAULT_MINUTES = 2.0
+AnySpec = TypeVar("AnySpec", TrainSpec, InferSpec)
+
+
+def train_spec(
+    data: Dataset,
+    *,
+    minutes: float | None,
+    steps: int | None,
+    preset: str,
+    seed: int,
+    name: str,
+    course: str | None,
+    parameters: Mapping[str, Any],
+) -> TrainSpec:
+    """What to ask for.
+
+    Raises
+    ------
+    BadInput
+        If a value cannot be, in words.
+    """
+    if not isinstance(data, Dataset):
+        raise BadInput(
+            f"A model is trained on a data set, not on {type(data).__name__}.",
+            remedy="Build one first: axonlab.dataset(images, labels).",
+        )
+    if all(image.labels is None for image in data.manifest.images):
+        raise BadInput("The data set has no labels: there is nothing to learn from.", remedy="Give labels=.")
+    if minutes is None and steps is None:
+        minutes = _DEFAULT_MINUTES
+    return _checked(
+        TrainSpec,
+        {
+            "dataset": data.sha256,
+            "minutes": minutes,
+            "steps": steps,
+            "preset": preset,
+            "seed": seed,
+            "name": name,
+            "course": course,
+        },
+        parameters,
+    )
+
+
+def infer_spec(
+    data: Dataset, source: ModelSource, *, name: str, course: str | None, parameters: Mapping[str, Any]
+) -> InferSpec:
+    """What to ask for.
+
+    Raises
+    ------
+    BadInput
+        If a value cannot be, in words.
+    """
+    fields = {"dataset": data.sha256, "model": source, "name": name, "course": course}
+    return _checked(InferSpec, fields, parameters)
+
+
+def _checked(kind: type[AnySpec], fields: dict[str, Any], parameters: Mapping[str, Any]) -> AnySpec:
+    # `wall_clock_minutes` is the limit of the whole run; whatever else is given goes to the job notebook.
+    rest = dict(parameters)
+    limit = rest.pop("wall_clock_minutes", None)
+    try:
+        return kind.model_validate({**fields, "wall_clock_minutes": limit, "parameters": rest})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        what = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{where}: {what}" if where else what, remedy="Change it and try again.") from error

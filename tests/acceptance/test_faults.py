@@ -1,0 +1,272 @@
+"""What may go wrong while a job runs: no job is lost, none succeeds twice, and the model is the same.
+
+Real hub, service, runner, papermill and kernel. Faults come from outside: signals, and a stopped server.
+"""
+
+import csv
+import json
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+import axonlab
+from axonlab_core.contract.errors import JobFailed
+from axonlab_core.contract.events import CheckpointEvent, MetricEvent, ProgressEvent, StateEvent, StepEvent
+from axonlab_core.contract.palette import AXON_PALETTE
+from axonlab_core.contract.states import JobState, Reason
+from axonlab_core.imaging.read import read_image, read_labels
+from axonlab_hub.settings import child_environment
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+SAMPLE = Path(__file__).parents[2] / "notebooks" / "data" / "axon_sem"
+# A training of about twenty seconds on one core, so that there is time to disturb it.
+LONG = {"steps": 80, "seed": 7, "batch": 4, "tile_px": 128, "checkpoint_every_s": 1.0, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def client(classroom, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AXONLAB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        connection = axonlab.connect(classroom.service_url, classroom.user_token("ana"))
+        yield connection
+        connection.session.close()
+
+
+@pytest.fixture(scope="module")
+def data(client):
+    """Crops of three animals."""
+    images, labels = {}, {}
+    with (SAMPLE / "manifest.csv").open() as table:
+        rows = {row["name"]: row for row in csv.DictReader(table)}
+    for name in ("rat1_data1", "rat5_data14_q00", "rat8_V915"):
+        shape = (int(rows[name]["height"]), int(rows[name]["width"]))
+        images[name] = read_image(SAMPLE / "images" / f"{name}.png").pixels[100:420, 200:520]
+        whole = read_labels(SAMPLE / "masks" / f"{name}.png", shape=shape, palette=AXON_PALETTE)
+        labels[name] = whole[100:420, 200:520]
+    return axonlab.dataset(images, labels, manifest=SAMPLE / "manifest.csv")
+
+
+class Runner:
+    """A runner process as an operator starts it, its log in a file."""
+
+    def __init__(self, classroom, folder, name, *more):
+        self.log_file = folder / f"{name}.log"
+        self.work_dir = folder / "work"
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*classroom.runner_command(), "--name", name, "--work-dir", str(self.work_dir), *more],
+                env=child_environment(classroom.settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self):
+        return self.log_file.read_text()
+
+    def family(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def start_runner(classroom, tmp_path):
+    runners = []
+
+    def start(name, *more):
+        runners.append(Runner(classroom, tmp_path, name, *more))
+        return runners[-1]
+
+    yield start
+    for runner in runners:
+        runner.end()
+
+
+def until(job, wanted):
+    """The first event of the job that `wanted` accepts; fails if the job ends before."""
+    for event in job.events():
+        if wanted(event.body):
+            return event
+    pytest.fail(f"the job ended before: {job.details}")
+
+
+def uploaded_checkpoint(body):
+    return isinstance(body, CheckpointEvent) and body.sha256 is not None
+
+
+def gone(processes, timeout_s=15):
+    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def states(job):
+    return [event.body.state for event in job.events() if isinstance(event.body, StateEvent)]
+
+
+def weights(result):
+    return load_file(result.model)
+
+
+def record(result):
+    return json.loads((result.folder / "job.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(client, data, classroom, tmp_path_factory):
+    """The same training, left alone."""
+    job = client.train(data, **LONG)
+    runner = Runner(classroom, tmp_path_factory.mktemp("undisturbed"), "undisturbed", "--once")
+    try:
+        result = job.result()
+    finally:
+        runner.end()
+    assert job.details.attempt == 1
+    return result
+
+
+def same_weights(one, other):
+    assert one.keys() == other.keys()
+    different = [name for name in one if not np.array_equal(one[name], other[name])]
+    assert not different, f"{len(different)} of {len(one)} tensors differ, e.g. {different[:3]}"
+
+
+def test_kill_9_of_the_runner(client, data, classroom, start_runner, undisturbed):
+    first = start_runner("first")
+    job = client.train(data, **LONG)
+    checkpoint = until(job, uploaded_checkpoint)
+    family = first.family()
+    assert any("ipykernel" in " ".join(process.cmdline()) for process in family), "a kernel is at work"
+    for process in family:
+        environment = process.environ()
+        joined = "\n".join(f"{name}={value}" for name, value in environment.items())
+        assert classroom.runner_token not in joined
+        assert "TOKEN" not in joined.upper()
+        assert "/services/axonlab" not in joined
+        assert "storage/" not in joined
+
+    first.process.kill()
+    first.process.wait(10)
+    assert gone(family), "child process and kernel go with their runner"
+    second = start_runner("second")
+
+    result = job.result()
+    assert job.details.attempt == 2
+    assert Counter(states(job))[JobState.succeeded] == 1
+    assert states(job)[-1] is JobState.succeeded
+    assert f"job {job.id}: run 1 on first was lost" in classroom.hub_log()
+    resumed = record(result)["resumed_from"]
+    assert int(resumed.split("-")[1].split(".")[0]) >= checkpoint.body.step
+    assert f"goes on from {resumed}" in second.log
+    same_weights(weights(result), weights(undisturbed))
+    assert not list(second.work_dir.glob("runner-*/*-1")), "what the killed runner left is gone"
+
+
+def test_kill_9_of_the_service(client, data, classroom, start_runner, undisturbed):
+    start_runner("steady")
+    job = client.train(data, **LONG)
+    until(job, lambda body: isinstance(body, ProgressEvent) and body.done > 5)
+    classroom.kill_service()
+    result = job.result()  # its long poll goes through the outage too
+    assert "the service ended with status -9" in classroom.hub_log()
+    assert Counter(states(job))[JobState.succeeded] == 1
+    numbers = [event.n for event in job.events()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    same_weights(weights(result), weights(undisturbed))
+
+
+def test_sigterm_hands_the_job_back_and_costs_no_attempt(client, data, start_runner, undisturbed):
+    first = start_runner("evicted")
+    job = client.train(data, **LONG)
+    until(job, lambda body: isinstance(body, ProgressEvent) and body.done > 10)
+    family = first.family()
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(60) == 0
+    assert gone(family)
+    assert job.state is JobState.queued
+    assert "asked to stop" in job.details.message
+    start_runner("successor")
+    result = job.result()
+    assert job.details.attempt == 2
+    assert record(result)["resumed_from"]
+    same_weights(weights(result), weights(undisturbed))
+
+
+def test_stopping_the_students_server_does_not_stop_the_job(client, data, classroom, start_runner):
+    import nbformat
+
+    from axonlab_hub.visit import Visit, text_of
+
+    start_runner("patient")
+    with Visit(classroom.url, "dora", classroom.room.passwords["student"]) as visit:
+        visit.start_server()
+        cell = nbformat.v4.new_code_cell(
+            "import axonlab\n"
+            "s = axonlab.sample('axon_sem')\n"
+            "data = axonlab.dataset(s.images, s.labels, manifest=s.manifest).select(split=['train', 'val'])\n"
+            "print(axonlab.train(data, steps=20, batch=2, tile_px=64, threads=1).id)\n"
+        )
+        with visit.kernel("lessons/01_first_model.ipynb") as kernel:
+            kernel.execute(cell, timeout_s=120)
+        visit.stop_server()
+        job_id = text_of(cell).strip().splitlines()[-1]
+        dora = axonlab.connect(classroom.service_url, visit.token)
+        job = dora.job(job_id)
+        assert not job.state.is_final, "the job is still to be done when its student has gone"
+        job.wait()
+        assert job.state is JobState.succeeded
+        dora.session.close()
+
+
+def test_cancel_of_a_running_job(client, data, start_runner):
+    runner = start_runner("obedient")
+    job = client.train(data, **{**LONG, "steps": 5000})
+    until(job, lambda body: isinstance(body, MetricEvent))
+    family = runner.family()
+    job.cancel()
+    assert states(job)[-1] is JobState.cancelled
+    assert job.state is JobState.cancelled
+    assert job.details.reason is Reason.cancelled_by_user
+    assert gone(family)
+    assert runner.process.poll() is None, "the runner goes on to the next job"
+    with pytest.raises(JobFailed, match="cancelled"):
+        job.result()
+
+
+def test_a_job_that_cannot_be_done_says_why_and_the_runner_goes_on(client, data, start_runner):
+    runner = start_runner("robust")
+    job = client.train(data, steps=3, nonsense=1)
+    with pytest.raises(JobFailed, match="no parameter nonsense") as failed:
+        job.result()
+    assert "bad_input" in str(failed.value)
+    assert job.details.reason is Reason.bad_input
+    assert client.train(data, steps=3, batch=2, tile_px=64).wait().state is JobState.succeeded
+    assert runner.process.poll() is None
+
+
+def test_every_step_of_the_lifecycle_is_in_the_events(client, data, start_runner):
+    start_runner("thorough")
+    job = client.train(data, steps=3, batch=2, tile_px=64).wait()
+    done = [e.body.name for e in job.events() if isinstance(e.body, StepEvent) and e.body.status == "done"]
+    assert done == ["check_environment", "fetch_inputs", "execute", "verify", "release", "upload"]
+
+
+def test_a_second_student_sees_nothing_of_it(client, data, classroom, start_runner):
+    start_runner("private")
+    job = client.train(data, steps=3, batch=2, tile_px=64).wait()
+    ben = {"Authorization": f"Bearer {classroom.user_token('ben')}"}
+    for path in ("", "/events", "/artifacts", "/artifacts/model/model.safetensors/ticket"):
+        answer = httpx.get(f"{classroom.service_url}/api/v1/jobs/{job.id}{path}", headers=ben, timeout=30)
+        assert answer.status_code == 404, path
