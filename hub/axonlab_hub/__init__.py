@@ -1,0 +1,1 @@
+"""The service beside the hub: jobs, their runs, their artifacts."""

@@ -1,0 +1,103 @@
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from axonlab_core import __version__
+from axonlab_core.backends.storage import open_storage
+from axonlab_core.contract.base import utc_now
+from axonlab_core.contract.errors import AxonlabError
+from axonlab_hub import link_routes, routes, runner_routes
+from axonlab_hub.artifacts import Artifacts
+from axonlab_hub.auth import HubIdentities, Identities
+from axonlab_hub.faults import add_fault_answers
+from axonlab_hub.guards import BodyLimit, Headers
+from axonlab_hub.jobs import Jobs
+from axonlab_hub.parts import Parts
+from axonlab_hub.runs import Runs
+from axonlab_hub.secrets_folder import kept_secret
+from axonlab_hub.settings import Settings
+from axonlab_hub.store import Store
+from axonlab_hub.waiting import Notifier
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings, *, identities: Identities | None = None, clock: Callable[[], datetime] = utc_now
+) -> FastAPI:
+    """The service; `identities` says whose a token is, the hub if not given."""
+    secret = kept_secret(settings.link_secret_file)
+    store = Store(settings.database)
+    storage = open_storage(settings.storage, secret=secret.encode())
+    notifier = Notifier(recheck_s=settings.recheck_s)
+    jobs = Jobs(store, storage, settings, ring=notifier.ring, clock=clock)
+    parts = Parts(
+        settings=settings,
+        store=store,
+        storage=storage,
+        notifier=notifier,
+        jobs=jobs,
+        runs=Runs(store, storage, settings, jobs, ring=notifier.ring, clock=clock),
+        artifacts=Artifacts(store, storage, settings),
+        clock=clock,
+    )
+    # The documentation pages would load scripts from elsewhere.
+    app = FastAPI(
+        title="Axonlab", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.parts = parts
+    app.state.identities = identities or HubIdentities(settings.hub_api_url, cache_s=settings.identity_cache_s)
+    api = settings.service_prefix.rstrip("/") + "/api/v1"
+    for router in (_open_router(), routes.router, runner_routes.router, link_routes.router):
+        app.include_router(router, prefix=api)
+    add_fault_answers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, spare=f"{api}/storage/")
+    app.add_middleware(Headers)
+    return app
+
+
+def _open_router() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """That the service is up, and which one it is."""
+        return {"status": "ok", "version": __version__}
+
+    return router
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    await run_in_threadpool(parts.store.create_tables)
+    parts.notifier.start()
+    sweeping = asyncio.create_task(_sweep(parts))
+    try:
+        yield
+    finally:
+        parts.notifier.stop()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        await app.state.identities.close()
+        await run_in_threadpool(parts.store.close)
+
+
+async def _sweep(parts: Parts) -> None:
+    # While the service was away nobody could renew a lease: whoever is alive gets the time to do so now.
+    await asyncio.sleep(parts.settings.lease_s)
+    while True:
+        try:
+            await run_in_threadpool(parts.jobs.sweep)
+        except (AxonlabError, OSError):
+            logger.exception("the sweep was cut short; it comes again")
+        await asyncio.sleep(parts.settings.lease_s / 3)

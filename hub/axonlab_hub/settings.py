@@ -1,0 +1,124 @@
+"""Everything that can be set about the hub and the service, read from the environment once per process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from axonlab_core.contract.base import CourseName
+from axonlab_core.contract.errors import BadInput
+
+_PREFIX = "AXONLAB_"
+_GIB = 2**30
+
+
+class Settings(BaseModel):
+    """Settings of the hub and of the service; the field `lease_s` is the variable `AXONLAB_LEASE_S`, and so on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: Path = Path(".axonlab")
+    """Folder that holds whatever must survive a restart; only its owner can read it."""
+    database_url: str = ""
+    """Empty: a SQLite file in the state folder."""
+    storage_url: str = ""
+    """Empty: a folder in the state folder."""
+
+    bind_url: str = "http://127.0.0.1:8000"
+    """Where people reach the hub."""
+    hub_port: int = 8081
+    proxy_port: int = 8001
+    """Of the proxy's own API."""
+    service_port: int = 8010
+    course: CourseName = "axons"
+    """Course of whoever logs in on one machine."""
+
+    hub_api_url: str = "http://127.0.0.1:8081/hub/api"
+    service_prefix: str = "/services/axonlab/"
+
+    lease_s: float = Field(default=30, gt=0)
+    """For how long a claim holds without a heartbeat."""
+    heartbeat_s: float = Field(default=10, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+    """How many runs of a job may be lost before it fails."""
+    max_hand_backs: int = Field(default=20, ge=1)
+    max_unfinished_jobs: int = Field(default=50, ge=1)
+    """Of one owner at a time."""
+    ticket_lifetime_s: float = Field(default=900, gt=0)
+    max_blob_bytes: int = Field(default=4 * _GIB, gt=0)
+    max_body_bytes: int = Field(default=2 * 2**20, gt=0)
+    """Of a JSON request; blobs go through links, which have their own size."""
+    identity_cache_s: float = Field(default=30, ge=0, le=60)
+    """For how long the hub's answer about a token is believed."""
+    recheck_s: float = Field(default=1.0, gt=0)
+    """How often a long poll looks into the database, in case another replica changed it."""
+
+    @property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{self.state.resolve() / 'axonlab.sqlite'}"
+
+    @property
+    def storage(self) -> str:
+        """URL of the storage."""
+        return self.storage_url or (self.state.resolve() / "storage").as_uri()
+
+    @property
+    def link_secret_file(self) -> Path:
+        """The file with the secret that signs links."""
+        return self.state / "link-secret"
+
+    @property
+    def runner_token_file(self) -> Path:
+        """The file with the token that lets a runner claim jobs."""
+        return self.state / "runner-token"
+
+    @property
+    def public_service_url(self) -> str:
+        """Where students and runners reach the service: through the hub's proxy."""
+        return self.bind_url.rstrip("/") + self.service_prefix.rstrip("/")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> Self:
+        """The settings of this process: what is given, else what the environment says, else the defaults.
+
+        The environment is `AXONLAB_…`, and for a service what the hub tells it (`JUPYTERHUB_…`).
+
+        Raises
+        ------
+        BadInput
+            If a variable's value makes no sense.
+        """
+        values: dict[str, Any] = {
+            name: os.environ[_PREFIX + name.upper()]
+            for name in cls.model_fields
+            if os.environ.get(_PREFIX + name.upper())
+        }
+        given_by_hub = {"hub_api_url": "JUPYTERHUB_API_URL", "service_prefix": "JUPYTERHUB_SERVICE_PREFIX"}
+        for name, variable in given_by_hub.items():
+            if name not in values and os.environ.get(variable):
+                values[name] = os.environ[variable]
+        values |= {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = _PREFIX + str(first["loc"][0]).upper()
+            raise BadInput(f"{name}={first['input']}: {first['msg']}.", remedy=f"Change or unset {name}.") from error
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which another process reads these same settings."""
+        state = {"AXONLAB_STATE": str(self.state.resolve())}
+        given = {_PREFIX + name.upper(): str(getattr(self, name)) for name in self.model_fields_set}
+        return given | state
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that this one starts: its own, these settings, and our own programs first."""
+    programs = str(Path(sys.executable).parent)
+    path = os.pathsep.join(part for part in (programs, os.environ.get("PATH", "")) if part)
+    return {**os.environ, **settings.environment(), "PATH": path}

@@ -1,0 +1,261 @@
+"""A whole classroom on one machine: the hub with its service, and a runner."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from axonlab_core.contract.errors import Conflict, Unavailable, UserError
+from axonlab_hub.configure import passwords, proxy_command
+from axonlab_hub.settings import Settings, child_environment
+
+logger = logging.getLogger(__name__)
+
+# Beside the package in the repository, inside it where a wheel was installed.
+_CONFIGS = (Path(__file__).parents[1] / "jupyterhub_config.py", Path(__file__).with_name("jupyterhub_config.py"))
+_START_S = 90.0
+_LOOK_S = 0.2
+_STOP_S = 45.0  # a runner saves and uploads a checkpoint before it goes
+_TIMEOUT_S = 2.0
+_MAX_PAUSE_S = 30.0
+_STEADY_S = 60.0
+
+
+@dataclass
+class Classroom:
+    """A running classroom."""
+
+    settings: Settings
+    passwords: dict[str, str]
+    hub: subprocess.Popen[bytes]
+    runner: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where people log in."""
+        return self.settings.bind_url
+
+    @property
+    def service_url(self) -> str:
+        """Where the service is, through the hub's proxy."""
+        return self.settings.public_service_url
+
+    @property
+    def hub_log(self) -> Path:
+        """What hub and service say."""
+        return self.settings.state / "hub.log"
+
+    @property
+    def runner_log(self) -> Path:
+        """What the runner says."""
+        return self.settings.state / "runner.log"
+
+    @property
+    def health_urls(self) -> tuple[str, str]:
+        """Where the service says that it is up: itself, and through the hub's proxy, which learns of it later."""
+        path = self.settings.service_prefix.rstrip("/") + "/api/v1/health"
+        return f"http://127.0.0.1:{self.settings.service_port}{path}", f"{self.service_url}/api/v1/health"
+
+
+@contextmanager
+def open_classroom(settings: Settings, *, with_runner: bool = True) -> Iterator[Classroom]:
+    """A classroom that is up; at the end of the block every process of it has ended.
+
+    Raises
+    ------
+    Conflict
+        If there is one in this state folder already, or the port is taken.
+    Unavailable
+        If it does not come up.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(settings))
+        _check_port(settings)
+        _check_proxy()
+        settings = settings.model_copy(update=_inner_ports(settings))
+        config = next((str(path) for path in _CONFIGS if path.is_file()), str(_CONFIGS[-1]))
+        command = [sys.executable, "-m", "jupyterhub", "-f", config]
+        hub = stack.enter_context(_process(command, settings, settings.state / "hub.log"))
+        room = Classroom(settings=settings, passwords=passwords(settings), hub=hub)
+        _await_health(room)
+        if with_runner:
+            stack.enter_context(_runner(room))
+        yield room
+
+
+def runner_command(room: Classroom) -> list[str]:
+    """The command that starts a runner of this classroom."""
+    token_file = str(room.settings.runner_token_file.resolve())
+    program = str(Path(sys.executable).with_name("axonlab"))
+    return [program, "runner", "--service", room.service_url, "--token-file", token_file, "--device", "cpu"]
+
+
+def up(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Run a classroom until Ctrl+C or SIGTERM."""
+    started, stop = threading.Event(), threading.Event()
+
+    def ask_to_stop(*_: object) -> None:
+        first = not stop.is_set()
+        stop.set()
+        if first and not started.is_set():
+            raise KeyboardInterrupt  # leaves the wait for the hub; a second signal does not disturb the clearing up
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ask_to_stop)
+    say("Starting JupyterHub, the service and a runner …")
+    with open_classroom(settings) as room:
+        started.set()
+        say(_welcome(room))
+        while not stop.wait(1.0):
+            if room.hub.poll() is not None:
+                raise Unavailable(f"JupyterHub ended with status {room.hub.returncode}.", remedy=f"See {room.hub_log}.")
+        say("Stopping …")
+
+
+def _welcome(room: Classroom) -> str:
+    course = room.settings.course
+    return (
+        f"\nAxonlab is up at {room.url}\n\n"
+        f"  students   any name, password  {room.passwords['student']}   (course {course})\n"
+        f"  teachers   any name, password  {room.passwords['teacher']}   (staff of {course})\n\n"
+        f"  service    {room.service_url}\n"
+        f"  logs       {room.hub_log}, {room.runner_log}\n\n"
+        "All students share one system user of this machine and one password: whoever can log in can read\n"
+        "the files of all of them. It listens on this machine only. Ctrl+C stops it; state is kept.\n"
+    )
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the state folder; the lock ends with this process, however it ends."""
+    with (settings.state / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"Axonlab is running already with its state in {settings.state}.",
+                remedy="Stop it first, or give another --state and --port.",
+            ) from None
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    parts = urlsplit(settings.bind_url)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((parts.hostname or "127.0.0.1", parts.port or 80))
+        except OSError as error:
+            raise Conflict(f"Port {parts.port} is taken.", remedy="Give another one with --port.") from error
+
+
+def _check_proxy() -> None:
+    if shutil.which(proxy_command()[-1]) is None:
+        raise UserError(
+            "The hub's proxy is not installed here.",
+            remedy=f"npm install --global --prefix {sys.prefix} configurable-http-proxy@5.3.0",
+        )
+
+
+def _inner_ports(settings: Settings) -> dict[str, int]:
+    """A free port for each part that nobody calls from outside and that was not given one."""
+    names = [name for name in ("hub_port", "proxy_port", "service_port") if name not in settings.model_fields_set]
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        return {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}
+
+
+@contextmanager
+def _process(command: list[str], settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that logs to a file and is asked to end at the end of the block."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            env=child_environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl+C reaches us alone, and we end things in order
+        )
+    try:
+        yield process
+    finally:
+        stop_process(process)
+
+
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end; it is killed if it does not within some seconds."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        logger.warning("%s did not end and is killed", process.args)
+        process.kill()
+        process.wait()
+
+
+def _await_health(room: Classroom) -> None:
+    ends_at = time.monotonic() + _START_S
+    with httpx.Client(timeout=_TIMEOUT_S) as client:
+        urls = list(room.health_urls)
+        while time.monotonic() < ends_at and room.hub.poll() is None:
+            if _healthy(client, urls[0]):
+                urls.pop(0)
+                if not urls:
+                    return
+            time.sleep(_LOOK_S)  # nothing tells us: hub, proxy and service each come up in their own time
+    ended = room.hub.poll()
+    what = f"did not come up within {_START_S:.0f} s" if ended is None else f"ended with status {ended}"
+    raise Unavailable(f"JupyterHub {what}.", remedy=f"See {room.hub_log}: its last lines say why.")
+
+
+def _healthy(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def _runner(room: Classroom) -> Iterator[None]:
+    """A runner that is started again, with growing pauses, should it end."""
+    over, first = threading.Event(), threading.Event()
+
+    def keep() -> None:
+        pause_s = 1.0
+        while not over.is_set():
+            with _process(runner_command(room), room.settings, room.runner_log) as process:
+                room.runner = process
+                first.set()
+                began = time.monotonic()
+                while process.poll() is None and not over.wait(_LOOK_S):
+                    pass
+            if over.wait(pause_s):
+                return
+            logger.warning("the runner ended with status %s and is started again", process.returncode)
+            pause_s = 1.0 if time.monotonic() - began > _STEADY_S else min(2 * pause_s, _MAX_PAUSE_S)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    first.wait(_STOP_S)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
