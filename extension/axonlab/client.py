@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -23,16 +23,13 @@ from axonlab.sources import Images, Labels
 from axonlab.specs import infer_spec, train_spec
 from axonlab_core import __version__
 from axonlab_core.backends.service import ServiceSession
-from axonlab_core.backends.transfer import describe, download, upload
+from axonlab_core.backends.transfer import describe, download, upload_all
 from axonlab_core.contract import jobs as contract
 from axonlab_core.contract.base import Identifier, Value
 from axonlab_core.contract.errors import BadInput, NotFound, PlatformError
 from axonlab_core.contract.jobs import InferSpec, JobModel, SubmitRequest, TrainSpec
 from axonlab_core.contract.tickets import Blob, FileBlob, Ticket, UploadAnswer, UploadRequest
 
-_TICKETS_AT_ONCE = 50
-_BYTES_AT_ONCE = 64 * 2**20
-"""Tickets last some minutes; a slow line gets them as it needs them."""
 _IDENTIFIER = TypeAdapter(Identifier)
 ModelGiven = Job | Result | str | Path
 
@@ -185,15 +182,12 @@ class Client:
     def _send(self, paths: list[Path]) -> None:
         """Upload what this owner does not have yet."""
         blobs = [(describe(path), path) for path in paths]
+
+        def ask(some: Sequence[Blob]) -> Sequence[Ticket | None]:
+            return self.session.call("POST", "uploads", UploadAnswer, body=UploadRequest(blobs=tuple(some))).tickets
+
         with bytes_bar("Uploading", sum(blob.size_bytes for blob, _ in blobs)) as bar:
-            for batch in _batches(blobs):
-                request = UploadRequest(blobs=tuple(blob for blob, _ in batch))
-                answer = self.session.call("POST", "uploads", UploadAnswer, body=request)
-                for (blob, path), ticket in zip(batch, answer.tickets, strict=True):
-                    if ticket is None:
-                        bar.update(blob.size_bytes)
-                    else:
-                        upload(self.session, ticket, path, progress=bar.update)
+            upload_all(self.session, blobs, ask, progress=bar.update)
 
     def _submit(self, spec: TrainSpec | InferSpec) -> Job:
         # The key makes a repeated call, after an answer that was lost, the same job.
@@ -311,18 +305,6 @@ def segment(
 def job(job_id: str) -> Job:
     """The job with that id, from this notebook or any other of yours."""
     return _default().job(job_id)
-
-
-def _batches(blobs: Iterable[tuple[Blob, Path]]) -> Iterator[list[tuple[Blob, Path]]]:
-    """The blobs in their order, so many together as are sent before their tickets end."""
-    batch: list[tuple[Blob, Path]] = []
-    for entry in blobs:
-        if batch and (len(batch) == _TICKETS_AT_ONCE or sum(b.size_bytes for b, _ in [*batch, entry]) > _BYTES_AT_ONCE):
-            yield batch
-            batch = []
-        batch.append(entry)
-    if batch:
-        yield batch
 
 
 def _is_file_name(text: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from axonlab_core.backends.model_header import read_card
 from axonlab_core.backends.transfer import describe
 from axonlab_core.contract.dataset import DatasetManifest
-from axonlab_core.contract.errors import PlatformError
+from axonlab_core.contract.errors import BadInput, PlatformError
 from axonlab_core.contract.jobs import JobSpec, TrainSpec
 from axonlab_core.contract.tickets import FileBlob
 from axonlab_core.imaging.label_tiff import read_label_tiff
@@ -37,7 +37,10 @@ def _model_faults(spec: TrainSpec, results: Path) -> list[str]:
     model = results / MODEL
     if not model.is_file():
         return [f"{MODEL} is missing"]
-    card = read_card(model)
+    try:
+        card = read_card(model)
+    except BadInput as error:
+        return [error.message]
     wrong = [
         f"the model's card names {what} {has}, asked for was {asked}"
         for what, has, asked in (("data set", card.dataset, spec.dataset), ("preset", card.preset, spec.preset))
@@ -61,7 +64,12 @@ def _mask_faults(manifest: DatasetManifest, results: Path) -> list[str]:
 
 def list_files(results: Path) -> list[FileBlob]:
     """Every file of the bundle with its hash, in order of its path."""
-    found = sorted(path for path in results.rglob("*") if path.is_file() and not path.name.startswith("."))
+    found = sorted(
+        path
+        for path in results.rglob("*")
+        # A link could lead anywhere on this machine.
+        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+    )
     return [FileBlob(path=path.relative_to(results).as_posix(), **describe(path).model_dump()) for path in found]
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,10 @@ class _Child:
         self._grace_s = grace_s
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._kill_at: float | None = None
-        self._kernel: int | None = None
+        # Both know when their process was started: its number, used again by somebody else's, is not mistaken.
+        self._head = _running(self._process.pid)
+        self._kernel: psutil.Process | None = None
+        self._home = environment["HOME"]
         self._outcome: Outcome | None = None
         self._errors: collections.deque[str] = collections.deque(maxlen=20)
         self._ended = False
@@ -166,7 +169,7 @@ class _Child:
     def _take_note(self, kind: str, content: Any) -> None:
         match kind:
             case "kernel":
-                self._kernel = content
+                self._kernel = _running(content)
             case "outcome":
                 self._outcome = Outcome.model_validate(content)
             case "stop":
@@ -177,17 +180,14 @@ class _Child:
                 raise PlatformError(f"The notebook's process said {kind!r}, which means nothing here.")
 
     def end(self) -> None:
-        """Kill the child, its kernel and everything below them, and wait until they are gone."""
-        victims = _family(self._process.pid)
-        if self._kernel is not None and psutil.pid_exists(self._kernel):
-            victims = [*victims, *_family(self._kernel)]
+        """Kill the child, its kernel and everything that they started, and wait until it is gone."""
+        victims = {process for head in (self._head, self._kernel) for process in _family(head)}
+        victims |= set(_at_home(self._home))
         for victim in victims:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
                 victim.kill()
-            except psutil.NoSuchProcess:
-                continue
         self._process.wait(timeout=_END_S)
-        psutil.wait_procs(victims, timeout=_END_S)
+        psutil.wait_procs(list(victims), timeout=_END_S)
         for reader in self._readers:
             reader.join(timeout=_END_S)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -226,9 +226,13 @@ class _Child:
 
     def _read_line(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 (a pipe)
-        for line in self._process.stdout:
-            self._inbox.put(next(iter(json.loads(line).items())))
-        self._inbox.put(("end", None))
+        try:
+            for line in self._process.stdout:
+                self._inbox.put(next(iter(json.loads(line).items())))
+        except ValueError as error:  # it was killed in the middle of a line
+            self._errors.append(f"its last line was cut off ({error})\n")
+        finally:
+            self._inbox.put(("end", None))
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 (a pipe)
@@ -247,22 +251,42 @@ def _start(
         except Unavailable as error:
             logger.warning("%s The job starts cold.", error)
     return subprocess.Popen(
-        [sys.executable, "-m", "axonlab_runner.execute"],
+        [sys.executable, "-P", "-m", "axonlab_runner.execute"],
         cwd=workspace,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
+        errors="replace",
         bufsize=1,
         start_new_session=True,
     )
 
 
-def _family(process_id: int) -> list[psutil.Process]:
-    """A process and everything below it."""
+def _running(process_id: int) -> psutil.Process | None:
     try:
-        head = psutil.Process(process_id)
+        return psutil.Process(process_id)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _family(head: psutil.Process | None) -> list[psutil.Process]:
+    """A process and everything below it, if it is still the one that it was."""
+    if head is None or not head.is_running():
+        return []
+    try:
         return [head, *head.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _at_home(home: str) -> Iterator[psutil.Process]:
+    """Every process whose home is this run's: also those whose parents are gone."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == home and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,6 +16,8 @@ from typing import IO
 from axonlab_core.contract.errors import Unavailable
 from axonlab_runner.zygote import ForkRequest
 
+logger = logging.getLogger(__name__)
+
 _ANSWER_S = 10.0
 _ANSWER_BYTES = 4096
 
@@ -21,9 +25,10 @@ _ANSWER_BYTES = 4096
 class ForkedProcess:
     """A process that the warm parent forked; closing the connection kills it."""
 
-    def __init__(self, connection: socket.socket, number: int, streams: Sequence[IO[str] | None]) -> None:
+    def __init__(self, connection: socket.socket, answer: bytes, streams: Sequence[IO[str] | None]) -> None:
+        first, _, self._answer = answer.partition(b"\n")
         self._connection = connection
-        self.pid = number
+        self.pid: int = json.loads(first)["process"]
         self.stdin, self.stdout, self.stderr = streams
         self.returncode: int | None = None
         self.peak_memory_bytes = 0
@@ -63,15 +68,25 @@ class ForkedProcess:
         if self.returncode is None:
             self._connection.settimeout(timeout_s)
             try:
-                answer = self._connection.recv(_ANSWER_BYTES)
+                while not self._answer.endswith(b"\n") and (more := self._connection.recv(_ANSWER_BYTES)):
+                    self._answer += more
             except (TimeoutError, BlockingIOError):
                 return None
-            # No answer: the parent itself is gone, and its children with it.
-            end = json.loads(answer) if answer else {"status": -signal.SIGKILL, "peak_memory_bytes": 0}
-            self.returncode = end["status"]
-            self.peak_memory_bytes = end["peak_memory_bytes"]
-            self._connection.close()
+            except ConnectionResetError:
+                logger.warning("the warm parent of process %d is gone", self.pid)
+            self._note_end()
         return self.returncode
+
+    def _note_end(self) -> None:
+        self._connection.close()
+        if self._answer:
+            end = json.loads(self._answer)
+            self.returncode, self.peak_memory_bytes = end["status"], end["peak_memory_bytes"]
+            return
+        # The parent itself was killed. Its child may go on, and has nobody who would tell of its end.
+        self.returncode = -signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 def fork(
@@ -100,20 +115,20 @@ def fork(
     """
     request = ForkRequest(what=what, arguments=tuple(arguments), environment=dict(environment), folder=str(folder))
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    answer = b""
     try:
         connection.settimeout(_ANSWER_S)
         connection.connect(str(parent))
         socket.send_fds(connection, [request.model_dump_json().encode() + b"\n"], list(streams))
-        answer = b""
-        while not answer.endswith(b"\n"):
-            more = connection.recv(_ANSWER_BYTES)
-            if not more:
-                raise Unavailable("The warm parent hung up.")
+        while b"\n" not in answer and (more := connection.recv(_ANSWER_BYTES)):
             answer += more
     except OSError as error:
         connection.close()
         raise Unavailable(f"The warm parent does not answer ({error}).") from error
-    return ForkedProcess(connection, json.loads(answer.splitlines()[0])["process"], files)
+    if b"\n" not in answer:
+        connection.close()
+        raise Unavailable("The warm parent hung up.")
+    return ForkedProcess(connection, answer, files)
 
 
 def fork_with_pipes(parent: Path, what: str, *, environment: Mapping[str, str], folder: Path) -> ForkedProcess:
@@ -128,8 +143,8 @@ def fork_with_pipes(parent: Path, what: str, *, environment: Mapping[str, str], 
     theirs = (pairs[0][0], pairs[1][1], pairs[2][1])
     ours = (
         os.fdopen(pairs[0][1], "w", buffering=1, encoding="utf-8"),
-        os.fdopen(pairs[1][0], encoding="utf-8"),
-        os.fdopen(pairs[2][0], encoding="utf-8"),
+        os.fdopen(pairs[1][0], encoding="utf-8", errors="replace"),
+        os.fdopen(pairs[2][0], encoding="utf-8", errors="replace"),
     )
     try:
         return fork(parent, what, environment=environment, folder=folder, streams=theirs, files=ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
@@ -25,10 +26,13 @@ from axonlab_core.contract.states import Reason
 from axonlab_core.contract.tickets import FileBlob
 from axonlab_runner.lifecycle import carry_out
 from axonlab_runner.machine import measure
+from axonlab_runner.source import Check
 from axonlab_runner.watch import Stop, Watch
 
 _HEARTBEAT_S = 10.0
 _GRACE_S = 20.0
+_OWN = ".axonlab-"
+"""Our working folder inside the one for the result: the last step is a rename then."""
 _DAY = timedelta(days=1)
 
 
@@ -61,6 +65,7 @@ class LocalRun:
         self._over = threading.Event()
         self._results: Path | None = None
         self.failure: JobFailed | None = None
+        self.cancelled = False
 
     def close(self) -> None:
         """Let an open heartbeat end."""
@@ -71,8 +76,11 @@ class LocalRun:
         self._over.wait(wait_s)
         return HeartbeatAnswer(lease_expires_at=utc_now() + _DAY)
 
-    def fetch_inputs(self, inputs: Path, checkpoints: Path) -> list[FileBlob]:
-        """Hard links, or copies where the file system does not allow them."""
+    def hurry(self) -> None:
+        """Nothing: nobody is waited for."""
+
+    def fetch_inputs(self, inputs: Path, checkpoints: Path, check: Check) -> list[FileBlob]:
+        """Copies of the files."""
         del checkpoints
         places = {sha256: inputs / "blobs" / sha256 for sha256 in self._blobs}
         places[self.claim.spec.dataset] = inputs / "dataset.json"
@@ -80,6 +88,7 @@ class LocalRun:
         if self._model is not None:
             sources[inputs / "model.safetensors"] = self._model
         for target, source in sources.items():
+            check()
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
         return [
@@ -95,45 +104,83 @@ class LocalRun:
     def save_checkpoint(self, path: Path, file: FileBlob) -> None:
         """Nothing: nobody else could go on with it."""
 
-    def save_results(self, results: Path, files: Sequence[FileBlob]) -> None:
+    def save_results(self, results: Path, files: Sequence[FileBlob], check: Check) -> None:
         """Remember where the results are; they move as a whole."""
-        del files
+        del files, check
         self._results = results
 
     def complete(self, files: Sequence[FileBlob]) -> None:
-        """Put the bundle where it was asked for, in one rename."""
-        self._keep(files, self._out)
+        """Put the bundle where it was asked for."""
+        del files
+        _move_into(self._bundle, self._out)
 
     def fail(self, reason: Reason, message: str, files: Sequence[FileBlob]) -> None:
         """Keep the report beside where the result would have been."""
-        report = self._out.with_name(f"{self._out.name}.failed")
         remedy = ""
-        if files and self._results is not None:
-            if report.exists():
-                shutil.rmtree(report)
-            self._keep(files, report)
+        if files:
+            report = _free_name(self._out)
+            report.mkdir()
+            for file in files:
+                shutil.copyfile(self._bundle / file.path, report / Path(file.path).name)
             remedy = f"The report of the run is in {report}."
         self.failure = JobFailed(f"The job failed ({reason}): {message}", remedy=remedy)
+        self.cancelled = reason is Reason.cancelled_by_user
 
     def release(self, message: str) -> None:
         """There is nobody to give it to."""
         self.failure = JobFailed(f"The job was stopped. {message}", remedy="Start it again.")
 
-    def _keep(self, files: Sequence[FileBlob], target: Path) -> None:
+    @property
+    def _bundle(self) -> Path:
         if self._results is None:
             raise PlatformError("A run without results was to be kept.")
-        wanted = {file.path for file in files}
-        for path in [path for path in self._results.rglob("*") if path.is_file()]:
-            if path.relative_to(self._results).as_posix() not in wanted:
-                path.unlink()
-        if target.is_dir() and not any(target.iterdir()):
-            target.rmdir()
-        self._results.rename(target)
+        return self._results
+
+
+def _move_into(bundle: Path, out: Path) -> None:
+    """Move what is in `bundle` into the folder `out`, which was empty when the run began.
+
+    Raises
+    ------
+    PlatformError
+        If something has been put there meanwhile; the bundle is kept beside it then.
+    """
+    if any(path for path in out.iterdir() if not path.name.startswith(_OWN)):
+        kept = _free_name(out, "result")
+        shutil.move(bundle, kept)
+        raise PlatformError(f"{out} is not empty any more.", remedy=f"The result is in {kept}.")
+    for path in bundle.iterdir():
+        shutil.move(path, out / path.name)
+
+
+def _free_name(out: Path, what: str = "failed") -> Path:
+    """A name beside `out` that nobody has."""
+    names = (out.with_name(f"{out.name}.{what}{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
+def _make_out(out: Path) -> Path:
+    """The folder for the result: there, ours to write, and empty.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be that.
+    """
+    out = out.expanduser().resolve()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise BadInput(f"{out} is not empty.", remedy="Name a new folder with --out, or empty this one.")
+        with tempfile.TemporaryFile(dir=out):
+            return out
+    except OSError as error:
+        raise BadInput(f"Nothing can be written to {out} ({error.strerror}).", remedy="Name another --out.") from error
 
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[Watch], None]]:
-    """In this block Ctrl+C cancels the run, in order, instead of tearing it apart."""
+    """In this block Ctrl+C (or SIGTERM) cancels the run, in order, instead of tearing it apart."""
     watches: list[Watch] = []
 
     def cancel(number: int, frame: FrameType | None) -> None:
@@ -144,11 +191,12 @@ def _interruptible() -> Iterator[Callable[[Watch], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield watches.append  # only the main thread may set handlers
         return
-    before = signal.signal(signal.SIGINT, cancel)
+    before = {number: signal.signal(number, cancel) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield watches.append
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_here(
@@ -177,26 +225,27 @@ def run_here(
         If `out` holds something already.
     JobFailed
         If the run ends without a result; says why.
+    KeyboardInterrupt
+        If it was interrupted; it has wound up in order then.
     """
-    out = out.absolute()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is not empty.", remedy="Name a new folder with --out, or empty this one.")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = _make_out(out)
     run = LocalRun(spec, blobs=blobs, model=model, out=out, on_event=on_event)
-    # Beside the result, so that the last step is a rename.
-    with tempfile.TemporaryDirectory(prefix=".axonlab-", dir=out.parent) as folder:
-        workspace = Path(folder) / "run"
-        try:
-            with _interruptible() as attend:
-                carry_out(
-                    run,
-                    workspace,
-                    lambda: measure("here", (spec.kind,), device, workspace),
-                    grace_s=_GRACE_S,
-                    on_watch=attend,
-                )
-        finally:
-            run.close()
+    try:
+        with tempfile.TemporaryDirectory(prefix=_OWN, dir=out) as folder, _interruptible() as attend:
+            workspace = Path(folder) / "run"
+            carry_out(
+                run,
+                workspace,
+                lambda: measure("here", (spec.kind,), device, workspace),
+                grace_s=_GRACE_S,
+                on_watch=attend,
+            )
+    finally:
+        run.close()
+        if run.failure is not None:
+            out.rmdir()  # as it was: there is no result
+    if run.cancelled:
+        raise KeyboardInterrupt
     if run.failure is not None:
         raise run.failure
     return out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from axonlab_core.contract.dataset import DatasetManifest
-from axonlab_core.contract.errors import AxonlabError, BadInput, PlatformError, UserError
+from axonlab_core.contract.errors import AxonlabError, BadInput, Fenced, Unfit
 from axonlab_core.contract.events import CheckpointEvent, NotebookEvent, WarningEvent
 from axonlab_core.contract.jobs import JobSpec, TrainSpec
 from axonlab_core.contract.kinds import Capabilities
@@ -36,6 +38,9 @@ _REASONS = {
     "MemoryError": Reason.out_of_memory,
     "DeadKernelError": Reason.platform,
 }
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_NO_SPACE = f"[Errno {errno.ENOSPC}]"
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")
 _STOPPED = {
     Stop.cancelled: (Reason.cancelled_by_user, "The job was cancelled while it ran."),
     Stop.timeout: (Reason.timeout, "The run reached its limit of {minutes:.0f} minutes and was stopped."),
@@ -47,11 +52,25 @@ class NotebookFailed(AxonlabError):
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.message or outcome.name)
-        self.reason = _REASONS.get(outcome.name, Reason.code_error)
+        self.reason = _reason(outcome)
         if self.reason is Reason.code_error:
             self.message = f"{outcome.name}: {self.message}"
         if self.reason is Reason.out_of_memory:
             self.remedy = "Use fewer or smaller images, a smaller tile (tile_px) or a smaller batch."
+
+
+class JobRefused(AxonlabError):
+    """The job itself cannot be carried out as it was asked for: its owner has to change something."""
+
+    reason = Reason.bad_input
+
+
+def _reason(outcome: Outcome) -> Reason:
+    if outcome.name == "OSError" and _NO_SPACE in outcome.message:
+        return Reason.platform
+    if outcome.name == "RuntimeError" and any(sign in outcome.message for sign in _NO_MEMORY):
+        return Reason.out_of_memory
+    return _REASONS.get(outcome.name, Reason.code_error)
 
 
 def carry_out(
@@ -81,6 +100,7 @@ def carry_out(
     workspace.mkdir(parents=True, mode=0o700)
     try:
         with Watch(run) as watch, Reporter(run) as reporter:
+            watch.listen(lambda stop: run.hurry() if stop is Stop.shutdown else None)
             on_watch(watch)
             lifecycle = _Lifecycle(
                 run,
@@ -93,7 +113,7 @@ def carry_out(
             )
             return lifecycle.carry_out()
     finally:
-        shutil.rmtree(workspace)
+        _remove(workspace)
 
 
 class _Lifecycle:
@@ -124,25 +144,26 @@ class _Lifecycle:
             self._work()
         except Stopped as stopped:
             return self._give_up(stopped.stop)
-        except NotebookFailed as error:
-            self._fail(error.reason, str(error))
-            return error.reason
+        except (NotebookFailed, JobRefused) as error:
+            return self._fail(error.reason, str(error))
         except AxonlabError as error:
-            # Also when the claim was lost in the middle of a step: then there is nobody to tell.
-            if self._watch.stop is Stop.fenced:
-                return self._give_up(Stop.fenced)
-            if isinstance(error, PlatformError):
-                logger.exception("run %s failed", self._run.claim.job_id)
-            reason = Reason.bad_input if isinstance(error, UserError) else Reason.platform
-            self._fail(reason, str(error))
-            return reason
+            return self._settle(error)
         except Exception as error:  # the one place of the runner where nothing may pass: a defect or a full disk
             logger.exception("run %s failed", self._run.claim.job_id)
-            self._fail(
-                Reason.platform, f"The run failed in a way that was not foreseen ({type(error).__name__}: {error})."
-            )
-            return Reason.platform
+            what = f"The run failed in a way that was not foreseen ({type(error).__name__}: {error})."
+            return self._fail(Reason.platform, what)
         return Reason.done
+
+    def _settle(self, error: AxonlabError) -> Reason | None:
+        """How a run ends that the platform has failed: nothing of this is its owner's doing."""
+        if isinstance(error, Fenced) or self._watch.stop is Stop.fenced:
+            return self._give_up(Stop.fenced)
+        if isinstance(error, Unfit):
+            logger.warning("run %s: %s", self._run.claim.job_id, error)
+            self._release(str(error))
+            return Reason.platform
+        logger.error("run %s failed", self._run.claim.job_id, exc_info=error)
+        return self._fail(Reason.platform, str(error))
 
     def _work(self) -> None:
         step = self._logbook.step
@@ -165,17 +186,18 @@ class _Lifecycle:
         with step("release"):
             # The kernel, and with it the GPU, is free already; the training data go now.
             for folder in ("inputs", "checkpoints", "home", "tmp"):
-                shutil.rmtree(self._workspace / folder)
+                _remove(self._workspace / folder)
         self._watch.check()
         files = self._upload()
-        self._watch.check()
+        self._watch.check_claim()
+        self._reporter.flush()  # a run that is complete is no longer listened to
         self._run.complete(files)
 
     def _fetch(self) -> DatasetManifest:
         inputs = self._workspace / "inputs"
         checkpoints = self._workspace / "checkpoints"
         record = self._logbook.record
-        record.inputs = self._run.fetch_inputs(inputs, checkpoints)
+        record.inputs = self._run.fetch_inputs(inputs, checkpoints, self._watch.check)
         found = sorted(path.name for path in checkpoints.iterdir())
         if found:
             record.resumed_from = found[-1]
@@ -184,10 +206,14 @@ class _Lifecycle:
         try:
             return DatasetManifest.model_validate_json((inputs / "dataset.json").read_bytes())
         except (OSError, ValidationError) as error:
-            raise BadInput(f"The data set cannot be read ({error}).", remedy="Build and upload it again.") from error
+            raise JobRefused(f"The data set cannot be read ({error}).", remedy="Build and upload it again.") from error
 
     def _execute(self, machine: Capabilities) -> None:
         claim = self._run.claim
+        try:
+            parameters = notebook_parameters(claim.spec, claim.job_id)
+        except BadInput as error:
+            raise JobRefused(error.message, remedy=error.remedy) from error
         with CheckpointUploads(self._run, self._workspace, self._reporter.event) as uploads:
 
             def on_event(event: NotebookEvent) -> None:
@@ -200,7 +226,7 @@ class _Lifecycle:
 
             outcome = run_notebook(
                 job_notebook(claim.spec.kind),
-                notebook_parameters(claim.spec, claim.job_id),
+                parameters,
                 self._workspace,
                 cores=machine.cores,
                 device=machine.device,
@@ -210,23 +236,26 @@ class _Lifecycle:
                 on_event=on_event,
                 on_log=self._reporter.log,
             )
+            if outcome.status == "ok":
+                uploads.pass_over()
         self._logbook.record.peak_memory_bytes = outcome.peak_memory_bytes
         self._watch.check()  # a notebook that was interrupted ends with an error too
         if outcome.status != "ok":
+            self._reporter.log("stderr", _ANSI.sub("", outcome.traceback))
             raise NotebookFailed(outcome)
 
     def _upload(self) -> list[FileBlob]:
         record = self._results / bundle.RECORD
         with self._logbook.step("upload"):
             files = bundle.list_files(self._results)
-            self._run.save_results(self._results, files)
+            self._run.save_results(self._results, files, self._watch.check)
         # The record goes last, so that it tells of every step but its own arrival.
         self._logbook.record.outcome = Reason.done
         self._logbook.begin("complete")
         self._logbook.write(record)
         files.append(FileBlob(path=bundle.RECORD, **bundle.describe(record).model_dump()))
         files.append(bundle.write_manifest(self._results, files))
-        self._run.save_results(self._results, files[-2:])
+        self._run.save_results(self._results, files[-2:], self._watch.check_claim)
         return files
 
     def _give_up(self, stop: Stop) -> Reason | None:
@@ -234,14 +263,16 @@ class _Lifecycle:
             logger.info("run %s/%d is not the job's run any more", self._run.claim.job_id, self._run.claim.attempt)
             return None
         if stop is Stop.shutdown:
-            self._reporter.flush()
-            self._run.release("The runner was asked to stop; another one goes on from the last checkpoint.")
+            self._release("The runner was asked to stop; another one goes on from the last checkpoint.")
             return None
         reason, message = _STOPPED[stop]
-        self._fail(reason, message.format(minutes=self._run.claim.wall_clock_s / 60))
-        return reason
+        return self._fail(reason, message.format(minutes=self._run.claim.wall_clock_s / 60))
 
-    def _fail(self, reason: Reason, message: str) -> None:
+    def _release(self, message: str) -> None:
+        self._reporter.flush()
+        self._run.release(message)
+
+    def _fail(self, reason: Reason, message: str) -> Reason:
         """Tell the service, with whatever the owner can learn from."""
         self._logbook.record.outcome = reason
         kept: list[FileBlob] = []
@@ -249,12 +280,13 @@ class _Lifecycle:
             self._results.mkdir(exist_ok=True)
             self._logbook.write(self._results / bundle.RECORD)
             kept = [file for file in bundle.list_files(self._results) if file.path in {bundle.RECORD, bundle.REPORT}]
-            self._run.save_results(self._results, kept)
+            self._run.save_results(self._results, kept, lambda: None)
         except (AxonlabError, OSError) as error:
             logger.warning("the report of the failed run %s was lost: %s", self._run.claim.job_id, error)
             kept = []
         self._reporter.flush()
         self._run.fail(reason, message, kept)
+        return reason
 
 
 def notebook_parameters(spec: JobSpec, job_id: str) -> dict[str, Any]:
@@ -274,3 +306,12 @@ def notebook_parameters(spec: JobSpec, job_id: str) -> dict[str, Any]:
             f"The parameter {', '.join(both)} is set by the job itself.", remedy="Leave it out of the parameters."
         )
     return own | dict(spec.parameters)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; what cannot be removed is no reason to lose a result over."""
+
+    def note(_: object, path: str, error: tuple[object, BaseException, object]) -> None:
+        logger.warning("%s cannot be removed: %s", path, error[1])
+
+    shutil.rmtree(folder, onerror=note)

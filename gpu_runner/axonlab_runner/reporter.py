@@ -6,15 +6,18 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from axonlab_core.contract.errors import AxonlabError
-from axonlab_core.contract.events import LogEvent, ProgressEvent, RunnerEvent
+from axonlab_core.contract.events import CheckpointEvent, LogEvent, ProgressEvent, RunnerEvent
 from axonlab_runner.source import Run
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
+_BATCH_CHARACTERS = 200_000
+_FLUSH_S = 20.0
 _GATHER_S = 0.3
 """How long events are gathered before they go out together."""
 _MAX_LOG_CHARACTERS = 1_000_000
@@ -41,10 +44,12 @@ class Reporter:
         self.flush()
 
     def flush(self) -> None:
-        """Send what is left and end; later events are not sent."""
+        """Send what is left and end; later events are not sent. Does not wait for ever."""
         if self._thread.is_alive():
             self._queue.put(None)
-            self._thread.join()
+            self._thread.join(_FLUSH_S)
+            if self._thread.is_alive():
+                logger.warning("the last events are still on their way and are given up")
 
     def event(self, event: RunnerEvent) -> None:
         """Report something."""
@@ -59,6 +64,7 @@ class Reporter:
     def log(self, stream: str, text: str) -> None:
         """Report lines of text."""
         kind = stream if stream in {"stdout", "stderr"} else "runner"
+        text = text.encode(errors="replace").decode()  # half of a surrogate pair can be printed, but not sent
         for start in range(0, len(text), _LINE_CHARACTERS):
             self.event(LogEvent.model_validate({"stream": kind, "text": text[start : start + _LINE_CHARACTERS]}))
 
@@ -68,12 +74,21 @@ class Reporter:
             batch, open_ = self._gather()
             if not batch:
                 continue
-            try:
-                self._run.send_events(self._sent, batch)
-                self._sent += len(batch)
-            except AxonlabError as error:
-                # Progress is worth less than the work. Numbers stay as they are: the next batch takes their place.
-                logger.warning("%d events were not delivered: %s", len(batch), error)
+            if not self._deliver(batch):
+                # What the next run needs to go on is tried once more, by itself.
+                checkpoints = [e for e in batch if isinstance(e, CheckpointEvent) and e.sha256 is not None]
+                if checkpoints:
+                    self._deliver(checkpoints[-1:])
+
+    def _deliver(self, batch: Sequence[RunnerEvent]) -> bool:
+        try:
+            self._run.send_events(self._sent, batch)
+        except AxonlabError as error:
+            # Progress is worth less than the work. Numbers stay as they are: the next batch takes their place.
+            logger.warning("%d events were not delivered: %s", len(batch), error)
+            return False
+        self._sent += len(batch)
+        return True
 
     def _gather(self) -> tuple[list[RunnerEvent], bool]:
         """The next batch, and whether more may follow; of several progress events in a row only the last counts."""
@@ -82,7 +97,7 @@ class Reporter:
             return [], False
         batch = [first]
         ends_at = time.monotonic() + _GATHER_S
-        while len(batch) < _BATCH:
+        while len(batch) < _BATCH and sum(map(_characters, batch)) < _BATCH_CHARACTERS:
             try:
                 event = self._queue.get(timeout=max(0.0, ends_at - time.monotonic()))
             except queue.Empty:
@@ -93,3 +108,7 @@ class Reporter:
                 batch.pop()
             batch.append(event)
         return batch, True
+
+
+def _characters(event: RunnerEvent) -> int:
+    return len(event.text) if isinstance(event, LogEvent) else 0

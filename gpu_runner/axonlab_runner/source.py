@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from axonlab_core import __version__
 from axonlab_core.backends.service import ServiceSession
-from axonlab_core.backends.transfer import download, upload
-from axonlab_core.contract.errors import Conflict
+from axonlab_core.backends.transfer import download, upload_all
+from axonlab_core.contract.errors import Conflict, NotAllowed, NotFound
 from axonlab_core.contract.events import EventsRequest, RunnerEvent
 from axonlab_core.contract.jobs import Job
 from axonlab_core.contract.kinds import Capabilities
@@ -32,12 +32,14 @@ from axonlab_core.contract.runs import (
     ReleaseRequest,
 )
 from axonlab_core.contract.states import Reason
-from axonlab_core.contract.tickets import FileBlob
+from axonlab_core.contract.tickets import FileBlob, Ticket
 
-_BATCH = 500
 _OUTAGE_S = 600.0
 """How long a run waits for a service that is away: a model of an hour's work is not thrown away lightly."""
+_HURRY_S = 5.0
 USER_AGENT = f"axonlab-runner/{__version__}"
+Check = Callable[[], None]
+"""Called between two files; raises when the run has to end."""
 
 
 class Run(Protocol):
@@ -52,7 +54,11 @@ class Run(Protocol):
         """Say that we are alive; answered after `wait_s` or as soon as the job is to stop."""
         ...
 
-    def fetch_inputs(self, inputs: Path, checkpoints: Path) -> list[FileBlob]:
+    def hurry(self) -> None:
+        """There is no time left to wait for anybody: from now on give up soon."""
+        ...
+
+    def fetch_inputs(self, inputs: Path, checkpoints: Path, check: Check) -> list[FileBlob]:
         """The files that were put into `inputs`; the newest checkpoint, if any, goes into `checkpoints`."""
         ...
 
@@ -64,7 +70,7 @@ class Run(Protocol):
         """Keep a checkpoint for whoever has to go on."""
         ...
 
-    def save_results(self, results: Path, files: Sequence[FileBlob]) -> None:
+    def save_results(self, results: Path, files: Sequence[FileBlob], check: Check) -> None:
         """Keep files of the result bundle."""
         ...
 
@@ -101,18 +107,32 @@ class ServiceRun:
             HeartbeatAnswer,
             body=HeartbeatRequest(wait_s=wait_s),
             wait_s=wait_s,
+            # An answer that the network swallowed must not cost the lease.
+            timeout_s=self.claim.lease_s / 3,
             patience_s=0,
         )
 
-    def fetch_inputs(self, inputs: Path, checkpoints: Path) -> list[FileBlob]:
-        """Everything the job needs, by tickets."""
-        answer = self._session.call("GET", f"{self._path}/inputs", InputsAnswer)
-        for entry in answer.files:
-            download(self._session, entry.ticket, entry.file, inputs / entry.file.path)
-        if answer.checkpoint is not None:
-            entry = answer.checkpoint
-            download(self._session, entry.ticket, entry.file, checkpoints / Path(entry.file.path).name)
-        return [entry.file for entry in answer.files]
+    def hurry(self) -> None:
+        """Give up soon from now on."""
+        self._session.patience_s = _HURRY_S
+
+    def fetch_inputs(self, inputs: Path, checkpoints: Path, check: Check) -> list[FileBlob]:
+        """Everything the job needs, by tickets; those that end meanwhile are asked for again."""
+        while True:
+            answer = self._session.call("GET", f"{self._path}/inputs", InputsAnswer)
+            wanted = [(entry, inputs / entry.file.path) for entry in answer.files]
+            if answer.checkpoint is not None:
+                wanted.append((answer.checkpoint, checkpoints / Path(answer.checkpoint.file.path).name))
+            todo = [(entry, target) for entry, target in wanted if not target.is_file()]
+            try:
+                for entry, target in todo:
+                    check()
+                    download(self._session, entry.ticket, entry.file, target)
+            except NotAllowed:
+                if not todo[0][1].is_file():  # not even one with a new ticket
+                    raise
+                continue
+            return [entry.file for entry in answer.files]
 
     def send_events(self, first: int, events: Sequence[RunnerEvent]) -> None:
         """Hand in events."""
@@ -122,24 +142,18 @@ class ServiceRun:
 
     def save_checkpoint(self, path: Path, file: FileBlob) -> None:
         """Upload a checkpoint."""
-        self._upload([file], [path], checkpoint=True)
+        self._upload([(file, path)], lambda: None, checkpoint=True)
 
-    def save_results(self, results: Path, files: Sequence[FileBlob]) -> None:
+    def save_results(self, results: Path, files: Sequence[FileBlob], check: Check) -> None:
         """Upload files of the bundle."""
-        for start in range(0, len(files), _BATCH):
-            batch = files[start : start + _BATCH]
-            self._upload(batch, [results / file.path for file in batch], checkpoint=False)
+        self._upload([(file, results / file.path) for file in files], check, checkpoint=False)
 
-    def _upload(self, files: Sequence[FileBlob], paths: Sequence[Path], *, checkpoint: bool) -> None:
-        answer = self._session.call(
-            "POST",
-            f"{self._path}/outputs",
-            OutputsAnswer,
-            body=OutputsRequest(files=tuple(files), checkpoint=checkpoint),
-        )
-        for path, ticket in zip(paths, answer.tickets, strict=True):
-            if ticket is not None:
-                upload(self._session, ticket, path)
+    def _upload(self, items: Sequence[tuple[FileBlob, Path]], check: Check, *, checkpoint: bool) -> None:
+        def ask(files: Sequence[FileBlob]) -> Sequence[Ticket | None]:
+            request = OutputsRequest(files=tuple(files), checkpoint=checkpoint)
+            return self._session.call("POST", f"{self._path}/outputs", OutputsAnswer, body=request).tickets
+
+        upload_all(self._session, items, ask, check=check)
 
     def complete(self, files: Sequence[FileBlob]) -> None:
         """The bundle is whole."""
@@ -160,9 +174,9 @@ class ServiceRun:
 class ServiceSource:
     """The service as a source of runs."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, patience_s: float) -> None:
         self._url = url
-        self._session = ServiceSession(url, token, user_agent=USER_AGENT)
+        self._session = ServiceSession(url, token, patience_s=patience_s, user_agent=USER_AGENT)
 
     def close(self) -> None:
         """Close the connections."""
@@ -176,11 +190,11 @@ class ServiceSource:
         return answer.job_id
 
     def claim(self, job_id: str, machine: Capabilities) -> ServiceRun | None:
-        """The run, if the job is now ours; None if somebody else was quicker."""
+        """The run, if the job is now ours; None if somebody else was quicker or it is gone."""
         try:
             claim = self._session.call(
                 "POST", f"runner/jobs/{job_id}/claim", Claim, body=ClaimRequest(capabilities=machine), patience_s=0
             )
-        except Conflict:
+        except (Conflict, NotFound):
             return None
         return ServiceRun(self._url, claim)

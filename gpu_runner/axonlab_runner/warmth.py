@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from axonlab_runner.child import scrubbed_environment
 logger = logging.getLogger(__name__)
 
 _END_S = 10.0
+_TRIALS = 3
+"""So often a parent is started that does not even get ready; then jobs start cold."""
 
 
 class WarmParent:
@@ -26,6 +29,9 @@ class WarmParent:
         self._device: Device = device
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = threading.Event()
+        self._failures = 0
+        # A socket's path may have 107 bytes only, and a working folder may be anywhere.
+        self._socket_folder = tempfile.TemporaryDirectory(prefix="axonlab-")
 
     @property
     def socket(self) -> Path | None:
@@ -42,13 +48,16 @@ class WarmParent:
         if self._process is not None and self._process.poll() is None:
             return
         if self._process is not None:
-            logger.warning("the warm parent ended with status %s and is started again", self._process.returncode)
-            self.close()
+            self._failures = 0 if self._ready.is_set() else self._failures + 1
+            logger.warning("the warm parent ended with status %s", self._process.returncode)
+            self._end()
+        if self._failures >= _TRIALS:
+            return
         self._ready.clear()
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "axonlab_runner.zygote", str(self._path)],
+            [sys.executable, "-P", "-m", "axonlab_runner.zygote", str(self._path)],
             cwd=self._folder,
             env=scrubbed_environment(os.environ, self._folder, cores=self._cores, device=self._device),
             stdin=subprocess.PIPE,
@@ -59,9 +68,15 @@ class WarmParent:
 
     def close(self) -> None:
         """End the parent and all that it has forked."""
+        self._end()
+        self._socket_folder.cleanup()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
+        if not self._ready.is_set():
+            process.kill()  # it is importing, and has no children yet
         if process.stdin is not None:
             process.stdin.close()  # its leash
         try:
@@ -72,7 +87,7 @@ class WarmParent:
 
     @property
     def _path(self) -> Path:
-        return self._folder / "socket"
+        return Path(self._socket_folder.name) / "socket"
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 (a pipe)

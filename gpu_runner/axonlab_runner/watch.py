@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
 
-from axonlab_core.contract.errors import AxonlabError, Fenced, PlatformError, UserError
+from axonlab_core.contract.errors import AxonlabError, Conflict, NotAllowed, NotFound, NotSignedIn
 from axonlab_runner.source import Run
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._stop: Stop | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come while its own thread is in here
         self._over = threading.Event()
         self._listeners: list[Callable[[Stop], None]] = []
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -90,23 +90,30 @@ class Watch:
         if self._stop is not None:
             raise Stopped(self._stop)
 
+    def check_claim(self) -> None:
+        """Pass while it is worth to complete a run whose work is done: it is still ours, and still wanted.
+
+        Raises
+        ------
+        Stopped
+            If it is not.
+        """
+        if self._stop in {Stop.cancelled, Stop.fenced}:
+            self.check()
+
     def _beat(self) -> None:
         every_s = self._run.claim.heartbeat_s
         while not self._over.is_set():
             try:
                 answer = self._run.heartbeat(every_s)
-            except Fenced:
-                if not self._over.is_set():
-                    self.ask(Stop.fenced)
-                return
-            except UserError as error:
-                # The claim is gone in some other way (the job was deleted, the token is unknown): the same to us.
+            except (Conflict, NotFound, NotAllowed, NotSignedIn) as error:
+                # Another run has it, the job is gone, the token is no longer known: in any case it is not ours.
                 if not self._over.is_set():
                     logger.warning("heartbeat refused: %s", error)
                     self.ask(Stop.fenced)
                 return
-            except PlatformError as error:
-                # The service is away. It decides about the lease when it is back; until then work goes on.
+            except AxonlabError as error:
+                # The service is away or busy. It decides about the lease when it is back; until then work goes on.
                 logger.info("heartbeat: %s", error)
                 self._over.wait(min(1.0, every_s))
             else:

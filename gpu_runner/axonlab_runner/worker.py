@@ -7,13 +7,15 @@ import logging
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from axonlab_core.contract.errors import AxonlabError, Unavailable
+from axonlab_core.contract.errors import AxonlabError, PlatformError
 from axonlab_core.contract.kinds import Capabilities
+from axonlab_core.contract.states import Reason
 from axonlab_runner.lifecycle import carry_out
 from axonlab_runner.machine import measure
 from axonlab_runner.settings import Settings
@@ -22,6 +24,10 @@ from axonlab_runner.warmth import WarmParent
 from axonlab_runner.watch import Stop, Watch
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 10.0
+_FIRST_PAUSE_S = 1.0
+_MAX_PAUSE_S = 60.0
 
 
 class ShutDown(BaseException):
@@ -36,17 +42,19 @@ class Worker:
         self._watch: Watch | None = None
         self._idle = False
         self._leaving = False
+        self._pause_s = 0.0
         self._warm: WarmParent | None = None
 
     def work(self) -> int:
         """Number of jobs that were taken, once there is a reason to end."""
-        source = ServiceSource(self._settings.service_url, self._settings.token.get_secret_value())
+        source = ServiceSource(
+            self._settings.service_url, self._settings.token.get_secret_value(), patience_s=_PATIENCE_S
+        )
         taken = 0
         try:
             with _own_folder(self._settings.work_dir) as folder, self._signals(), self._warmth(folder):
                 while not self._leaving:
-                    if self._warm is not None:
-                        self._warm.ensure()
+                    self._keep_warm()
                     run = self._next_run(source, folder)
                     if run is not None:
                         taken += 1
@@ -63,20 +71,30 @@ class Worker:
         return measure(self._settings.name, self._settings.kinds, self._settings.device, folder)
 
     def _next_run(self, source: ServiceSource, folder: Path) -> ServiceRun | None:
-        machine = self._measure(folder)
-        self._idle = True
+        """A claimed run, None if there is nothing to do now. A runner outlives its service's troubles."""
         try:
-            job_id = source.next_job(machine, wait_s=0 if self._settings.once else self._settings.poll_s)
-        except Unavailable as error:
+            machine = self._measure(folder)
+            self._idle = True
+            try:
+                job_id = source.next_job(machine, wait_s=0 if self._settings.once else self._settings.poll_s)
+            finally:
+                self._idle = False
+            if job_id is None or self._leaving:
+                return None
+            return source.claim(job_id, machine)
+        except (PlatformError, OSError) as error:
             if self._settings.once:
                 raise
-            logger.warning("%s", error)  # `next_job` itself has waited long enough between its tries
+            self._pause(error)
             return None
-        finally:
-            self._idle = False
-        if job_id is None or self._leaving:
-            return None
-        return source.claim(job_id, machine)
+
+    def _pause(self, why: object) -> None:
+        """Wait a little, longer each time in a row, so that a sick machine does not burn one job after another."""
+        self._pause_s = min(2 * self._pause_s or _FIRST_PAUSE_S, _MAX_PAUSE_S)
+        logger.warning("%s; going on in %.0f s", why, self._pause_s)
+        self._idle = True  # a signal ends the sleep
+        time.sleep(self._pause_s)
+        self._idle = False
 
     def _carry_out(self, run: ServiceRun, workspace: Path) -> None:
         logger.info("run %s/%d claimed", run.claim.job_id, run.claim.attempt)
@@ -89,13 +107,26 @@ class Worker:
                 warm_parent=lambda: self._warm.socket if self._warm is not None else None,
                 on_watch=self._attend,
             )
-            logger.info("run %s/%d ended: %s", run.claim.job_id, run.claim.attempt, reason or "given back")
-        except AxonlabError as error:
+        except (AxonlabError, OSError) as error:
             # The lease settles it: the job is taken up again from its last checkpoint.
-            logger.warning("run %s/%d: its end could not be reported: %s", run.claim.job_id, run.claim.attempt, error)
+            self._pause(f"run {run.claim.job_id}/{run.claim.attempt}: its end could not be reported: {error}")
+        else:
+            logger.info("run %s/%d ended: %s", run.claim.job_id, run.claim.attempt, reason or "given back")
+            if reason is Reason.platform:
+                self._pause("the last run failed for a reason of this platform")
+            else:
+                self._pause_s = 0.0
         finally:
             self._watch = None
             run.close()
+
+    def _keep_warm(self) -> None:
+        try:
+            if self._warm is not None:
+                self._warm.ensure()
+        except OSError as error:
+            logger.warning("jobs start cold: %s", error)
+            self._warm = None
 
     def _attend(self, watch: Watch) -> None:
         self._watch = watch
@@ -136,18 +167,22 @@ class Worker:
 def _own_folder(work_dir: Path) -> Iterator[Path]:
     """A folder for this process alone; those of runners that were killed are removed first."""
     work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for lock_file in work_dir.glob("runner-*/lock"):
-        with lock_file.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # alive
-            logger.info("removing what a killed runner left in %s", lock_file.parent.name)
-            shutil.rmtree(lock_file.parent)
+    for left in work_dir.glob("runner-*"):
+        _remove_if_abandoned(left)
     folder = Path(tempfile.mkdtemp(prefix="runner-", dir=work_dir))
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    try:
+        with (folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            logger.info("removing what a killed runner left in %s", folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+    except (BlockingIOError, FileNotFoundError):
+        return  # it is at work, or somebody else was quicker

@@ -4,6 +4,7 @@ Run as `python -m axonlab_runner.zygote SOCKET` in a scrubbed environment. A req
 fork, with its arguments, environment and folder, and brings three file descriptors to be its standard streams.
 The answer is the process's number at once, and its exit status when it has ended. Whoever hangs up before has
 their process killed; when standard input ends (the runner is gone, however) all are killed and the parent ends.
+Should the parent itself be killed, its children's owners notice that the connection has ended, and end them.
 
 Only our own job notebooks run in processes forked here. CUDA is never touched before the fork: it would not
 survive it.
@@ -19,6 +20,7 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,24 +107,25 @@ class Zygote:
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
         connection.settimeout(5)  # whoever asks is our own runner; it does not dawdle
+        streams: list[int] = []
         try:
-            request, streams = _receive(connection)
+            request = _receive(connection, streams)
+            number = os.fork()
         except (OSError, ValueError) as error:
-            logger.warning("a request that makes no sense: %s", error)
+            logger.warning("nothing was forked: %s", error)
             connection.close()
+            _close(streams)
             return
-        number = os.fork()
         if number == 0:
             self._become(request, streams)
         _lead_a_group(number)
-        for stream in streams:
-            os.close(stream)
+        _close(streams)
         handle = os.pidfd_open(number)
         child = _Child(number, connection, handle)
         self._children[number] = child
         self._selector.register(handle, selectors.EVENT_READ, lambda: self._ended(child))
-        self._selector.register(connection, selectors.EVENT_READ, lambda: _kill(child))
-        connection.sendall(json.dumps({"process": number}).encode() + b"\n")
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._hung_up(child))
+        _tell(connection, {"process": number})
 
     def _become(self, request: ForkRequest, streams: list[int]) -> NoReturn:
         """Turn the forked copy into what was asked for."""
@@ -145,6 +148,8 @@ class Zygote:
             status = 0
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
+        except BaseException:  # noqa: BLE001 whatever it is, this process ends below and nobody else would tell of it
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -153,18 +158,20 @@ class Zygote:
     def _ended(self, child: _Child) -> None:
         _, status, usage = os.wait4(child.number, 0)
         self._selector.unregister(child.handle)
-        self._selector.unregister(child.connection)
+        if child.connection in self._selector.get_map():
+            self._selector.unregister(child.connection)
         os.close(child.handle)
         del self._children[child.number]
-        try:
-            end = {
-                "status": os.waitstatus_to_exitcode(status),
-                "peak_memory_bytes": usage.ru_maxrss * 1024,  # Linux counts in KiB
-            }
-            child.connection.sendall(json.dumps(end).encode() + b"\n")
-        except BrokenPipeError:
-            logger.info("process %d ended, and nobody wanted to know", child.number)
+        usage_bytes = usage.ru_maxrss * 1024  # Linux counts in KiB
+        end = {"status": os.waitstatus_to_exitcode(status), "peak_memory_bytes": usage_bytes}
+        _tell(child.connection, end)
         child.connection.close()
+
+    def _hung_up(self, child: _Child) -> None:
+        """Whoever asked for it is gone: so is the process, as soon as its end has been noticed."""
+        self._selector.unregister(child.connection)
+        if child.number in self._children:
+            _kill(child)
 
     def _end(self) -> None:
         for child in self._children.values():
@@ -188,9 +195,10 @@ def _kill(child: _Child) -> None:
         logger.info("process %d has ended already", child.number)
 
 
-def _receive(connection: socket.socket) -> tuple[ForkRequest, list[int]]:
-    """A request and the descriptors that came with it."""
-    text, streams, _, _ = socket.recv_fds(connection, _MAX_REQUEST_BYTES, _STREAMS)
+def _receive(connection: socket.socket, streams: list[int]) -> ForkRequest:
+    """A request; the descriptors that came with it are put into `streams`."""
+    text, received, _, _ = socket.recv_fds(connection, _MAX_REQUEST_BYTES, _STREAMS)
+    streams += received
     while not text.endswith(b"\n"):
         more = connection.recv(_MAX_REQUEST_BYTES)
         if not more or len(text) + len(more) > _MAX_REQUEST_BYTES:
@@ -199,7 +207,19 @@ def _receive(connection: socket.socket) -> tuple[ForkRequest, list[int]]:
     request = ForkRequest.model_validate_json(text)
     if len(streams) != _STREAMS or request.what not in _WHAT:
         raise ValueError(f"{request.what} with {len(streams)} streams")
-    return request, list(streams)
+    return request
+
+
+def _tell(connection: socket.socket, content: dict[str, int]) -> None:
+    try:
+        connection.sendall(json.dumps(content).encode() + b"\n")
+    except OSError as error:
+        logger.info("nobody wanted to know %s: %s", content, error)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def main(path: Path) -> None:

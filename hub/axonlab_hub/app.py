@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -60,7 +62,7 @@ def create_app(
     for router in (_open_router(), routes.router, runner_routes.router, link_routes.router):
         app.include_router(router, prefix=api)
     add_fault_answers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, spare=f"{api}/storage/")
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, spare=f"{api}/storage")
     app.add_middleware(Headers)
     return app
 
@@ -82,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(parts.store.create_tables)
     parts.notifier.start()
     sweeping = asyncio.create_task(_sweep(parts))
+    sweeping.add_done_callback(_end_if_broken)
     try:
         yield
     finally:
@@ -90,6 +93,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(sweeping, return_exceptions=True)
         await app.state.identities.close()
         await run_in_threadpool(parts.store.close)
+
+
+def _end_if_broken(sweeping: asyncio.Task[None]) -> None:
+    """A service that no longer sweeps would never notice a lost run: better to be started again."""
+    if not sweeping.cancelled() and (error := sweeping.exception()) is not None:
+        logger.critical("the sweep has ended; the service ends with it", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _sweep(parts: Parts) -> None:

@@ -134,9 +134,11 @@ def hand_out(home: Path) -> None:
     for folder in _FOLDERS_FOR_STUDENTS:
         for source in sorted((notebooks / folder).rglob("*")):
             target = home / source.relative_to(notebooks)
-            if source.is_file() and ".ipynb_checkpoints" not in source.parts and not target.exists():
+            if source.is_file() and ".ipynb_checkpoints" not in source.parts and not os.path.lexists(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+                # Created here and now, so that nothing is written through a link that a student has put there.
+                with source.open("rb") as content, target.open("xb") as copy:
+                    shutil.copyfileobj(content, copy)
 
 
 def proxy_command() -> list[str]:

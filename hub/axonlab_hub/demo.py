@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +64,8 @@ def demo(settings: Settings, *, say: Callable[[str], None]) -> None:
     PlatformError
         If a part does not come up.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl+C: everything is stopped in order
     begun = time.monotonic()
     stages = Stages(say)
     with ExitStack() as stack:

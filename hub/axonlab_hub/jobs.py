@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 _ALPHABET = string.digits + string.ascii_lowercase
 _ID_CHARACTERS = 20
 _LEASE = "lease"
-_NOT_A_RUNNERS_WORD = frozenset({Reason.done, Reason.too_many_attempts})
 
 
 class Jobs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -15,7 +15,8 @@ from axonlab_hub.parts import Parts, parts_of
 
 router = APIRouter()
 _WRITE_BYTES = 2**20
-_PATH = LINK_PATH.removeprefix("api/v1") + "/{token}"
+_PATH = LINK_PATH.removeprefix("api/v1")
+Permit = Annotated[str, Query(max_length=4000)]
 
 
 def disk_of(parts: Annotated[Parts, Depends(parts_of)]) -> DiskStorage:
@@ -29,18 +30,18 @@ Disk = Annotated[DiskStorage, Depends(disk_of)]
 
 
 @router.get(_PATH)
-def read(token: str, disk: Disk) -> FileResponse:
+def read(permit: Permit, disk: Disk) -> FileResponse:
     """The bytes of an artifact, or a range of them."""
-    path = disk.locate(disk.open_link(token, "get"))
+    path = disk.locate(disk.open_link(permit, "get"))
     # Never as a page of the hub's own site, whatever somebody has uploaded.
     headers = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
 
 @router.put(_PATH, status_code=status.HTTP_204_NO_CONTENT)
-async def write(token: str, disk: Disk, request: Request) -> Response:
+async def write(permit: Permit, disk: Disk, request: Request) -> Response:
     """Take one part of an upload."""
-    receiver = await run_in_threadpool(lambda: disk.receive(disk.open_link(token, "put")))
+    receiver = await run_in_threadpool(lambda: disk.receive(disk.open_link(permit, "put")))
     try:
         await _receive(receiver, request)
     except OSError as error:
@@ -53,9 +54,9 @@ async def write(token: str, disk: Disk, request: Request) -> Response:
 
 
 @router.post(_PATH, status_code=status.HTTP_204_NO_CONTENT)
-def commit(token: str, disk: Disk) -> Response:
+def commit(permit: Permit, disk: Disk) -> Response:
     """Make the parts of an upload one artifact."""
-    disk.commit(disk.open_link(token, "commit"))
+    disk.commit(disk.open_link(permit, "commit"))
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 

@@ -50,7 +50,7 @@ class Settings(BaseModel):
     """Of one owner at a time."""
     ticket_lifetime_s: float = Field(default=900, gt=0)
     max_blob_bytes: int = Field(default=4 * _GIB, gt=0)
-    max_body_bytes: int = Field(default=2 * 2**20, gt=0)
+    max_body_bytes: int = Field(default=8 * 2**20, gt=0)
     """Of a JSON request; blobs go through links, which have their own size."""
     identity_cache_s: float = Field(default=30, ge=0, le=60)
     """For how long the hub's answer about a token is believed."""

@@ -71,8 +71,14 @@ class Visit:
         raise PlatformError(f"The server of {self.name} did not say that it is ready.")
 
     def stop_server(self) -> None:
-        """Stop the student's server."""
-        self._call("DELETE", f"/hub/api/users/{quote(self.name)}/server")
+        """Stop the student's server, and wait until it is gone."""
+        path = f"/hub/api/users/{quote(self.name)}"
+        ends_at = time.monotonic() + _TIMEOUT_S
+        answer = self._call("DELETE", f"{path}/server")
+        while answer.status_code == httpx.codes.ACCEPTED and time.monotonic() < ends_at:
+            time.sleep(0.2)  # the hub has no event for this
+            if not self._call("GET", path).json().get("servers"):
+                return
 
     def read_notebook(self, path: str) -> NotebookNode:
         """A notebook from the student's folder."""
@@ -200,7 +206,10 @@ class Kernel:
         self._socket.settimeout(1.0)
         while time.monotonic() < ends_at:
             try:
-                return json.loads(self._socket.recv())
+                message = self._socket.recv()
+                if isinstance(message, str):
+                    return json.loads(message)
+                # A widget's message with buffers: nothing that is shown in a notebook file.
             except websocket.WebSocketTimeoutException:
                 on_wait()
             except websocket.WebSocketException as error:

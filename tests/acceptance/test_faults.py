@@ -155,7 +155,7 @@ def test_kill_9_of_the_runner(client, data, classroom, start_runner, undisturbed
         assert classroom.runner_token not in joined
         assert "TOKEN" not in joined.upper()
         assert "/services/axonlab" not in joined
-        assert "storage/" not in joined
+        assert "permit=" not in joined
 
     first.process.kill()
     first.process.wait(10)
@@ -187,6 +187,27 @@ def test_kill_9_of_the_service(client, data, classroom, start_runner, undisturbe
     same_weights(weights(result), weights(undisturbed))
 
 
+def test_kill_9_of_the_service_before_the_claim(client, data, classroom, start_runner):
+    runner = start_runner("waiting")
+    client.train(data, steps=3, batch=2, tile_px=64).wait()  # so that it is asking for the next one
+    classroom.kill_service()
+    job = client.train(data, steps=3, batch=2, tile_px=64)
+    assert job.wait().state is JobState.succeeded
+    assert runner.process.poll() is None
+    assert job.details.attempt == 1
+
+
+def test_sigterm_during_the_upload_still_completes(client, data, start_runner):
+    runner = start_runner("late")
+    job = client.train(data, steps=3, batch=2, tile_px=64)
+    until(job, lambda body: isinstance(body, StepEvent) and body.name == "verify")
+    runner.process.send_signal(signal.SIGTERM)
+    assert runner.process.wait(60) == 0
+    start_runner("after")
+    assert job.wait().state is JobState.succeeded
+    assert Counter(states(job))[JobState.succeeded] == 1
+
+
 def test_sigterm_hands_the_job_back_and_costs_no_attempt(client, data, start_runner, undisturbed):
     first = start_runner("evicted")
     job = client.train(data, **LONG)
@@ -216,15 +237,17 @@ def test_stopping_the_students_server_does_not_stop_the_job(client, data, classr
             "import axonlab\n"
             "s = axonlab.sample('axon_sem')\n"
             "data = axonlab.dataset(s.images, s.labels, manifest=s.manifest).select(split=['train', 'val'])\n"
-            "print(axonlab.train(data, steps=20, batch=2, tile_px=64, threads=1).id)\n"
+            "print(axonlab.train(data, steps=150, batch=4, tile_px=128, threads=1).id)\n"
         )
         with visit.kernel("lessons/01_first_model.ipynb") as kernel:
             kernel.execute(cell, timeout_s=120)
-        visit.stop_server()
         job_id = text_of(cell).strip().splitlines()[-1]
         dora = axonlab.connect(classroom.service_url, visit.token)
         job = dora.job(job_id)
-        assert not job.state.is_final, "the job is still to be done when its student has gone"
+        until(job, lambda body: isinstance(body, ProgressEvent))
+        visit.stop_server()
+        assert classroom.hub_api("dora", "GET", "users/dora").json()["servers"] == {}, "the server is gone"
+        assert job.state is JobState.running, "and the job goes on"
         job.wait()
         assert job.state is JobState.succeeded
         dora.session.close()

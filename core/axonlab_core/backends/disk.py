@@ -12,7 +12,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -31,6 +32,7 @@ LINK_PATH = "api/v1/storage"
 
 _READ_BYTES = 2**20
 _STAGING = ".staging"
+_STALE_S = 24 * 3600
 Verb = Literal["get", "put", "commit"]
 
 
@@ -114,6 +116,7 @@ class DiskStorage:
         self.root = root.resolve()
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.staging = self.root / _STAGING
+        _forget_old(self.staging)
         self._part_bytes = part_bytes
         self._signer = URLSafeSerializer(
             secret, salt="axonlab.storage", signer_kwargs={"digest_method": hashlib.sha256}
@@ -135,6 +138,8 @@ class DiskStorage:
         for n in range(count):
             offset = n * self._part_bytes
             size = min(self._part_bytes, blob.size_bytes - offset)
+            if _has_size(self.staging / upload / f"{n:06d}", size):
+                continue
             link = Link(verb="put", key=key, ends_at=ends_at, size_bytes=size, upload=upload, part=n, parts=count)
             parts.append(TicketPart(method="PUT", url=self._url(link), offset=offset, size_bytes=size))
         commit = whole.model_copy(update={"verb": "commit", "upload": upload, "parts": count})
@@ -233,18 +238,20 @@ class DiskStorage:
         missing = [n for n, part in enumerate(parts) if not part.is_file()]
         if missing:
             raise Conflict(f"Part {missing[0]} of {link.parts} has not arrived.", remedy="Send it, then commit again.")
-        whole_hash = hashlib.sha256()
         handle, name = tempfile.mkstemp(dir=self.staging, prefix="whole-")
-        with os.fdopen(handle, "wb") as whole:
-            for part in parts:
-                with part.open("rb") as file:
-                    while chunk := file.read(_READ_BYTES):
-                        whole_hash.update(chunk)
-                        whole.write(chunk)
-            whole.flush()
-            os.fsync(whole.fileno())
-        shutil.rmtree(folder)
-        self.place(Path(name), link, whole_hash.hexdigest())
+        try:
+            with os.fdopen(handle, "wb") as whole:
+                sha256 = _joined(parts, whole)
+            if sha256 != link.sha256:
+                shutil.rmtree(folder)  # sent again it must be sent whole
+            self.place(Path(name), link, sha256)
+        except FileNotFoundError:
+            # The same commit, sent twice, has done it meanwhile and removed the parts.
+            if self.size_bytes(link.key) != link.size_bytes:
+                raise
+        finally:
+            Path(name).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def place(self, arrived: Path, link: Link, sha256: str) -> None:
         """Put a complete file where its key says, if its hash is right and nothing else is there."""
@@ -269,10 +276,39 @@ class DiskStorage:
             arrived.unlink(missing_ok=True)
 
     def _url(self, link: Link) -> str:
-        return f"{LINK_PATH}/{self._signer.dumps(link.model_dump(mode='json'))}"
+        # In the query: proxies log paths, and this is a permission.
+        return f"{LINK_PATH}?permit={self._signer.dumps(link.model_dump(mode='json'))}"
 
     def _path(self, key: str) -> Path:
         try:
             return self.root / check_relative_path(key)
         except ValueError as error:
             raise BadInput(f"{key!r} is not a storage key.") from error
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == size_bytes
+
+
+def _joined(parts: Sequence[Path], whole: IO[bytes]) -> str:
+    """Hash of the parts, which are written to `whole` one after another."""
+    whole_hash = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                whole_hash.update(chunk)
+                whole.write(chunk)
+    whole.flush()
+    os.fsync(whole.fileno())
+    return whole_hash.hexdigest()
+
+
+def _forget_old(staging: Path) -> None:
+    """Remove parts of uploads that nobody has gone on with for a day."""
+    before = time.time() - _STALE_S
+    for entry in staging.iterdir() if staging.is_dir() else ():
+        if entry.stat().st_mtime < before:
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()

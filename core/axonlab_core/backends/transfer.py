@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from axonlab_core.backends.service import ServiceSession, persist
-from axonlab_core.contract.errors import AxonlabError, ErrorAnswer, PlatformError, Unavailable, error_from_answer
+from axonlab_core.contract.errors import (
+    AxonlabError,
+    ErrorAnswer,
+    NotAllowed,
+    PlatformError,
+    Unavailable,
+    error_from_answer,
+)
 from axonlab_core.contract.tickets import Blob, Ticket, TicketPart
 
+logger = logging.getLogger(__name__)
+
+AnyBlob = TypeVar("AnyBlob", bound=Blob)
+_TICKETS_AT_ONCE = 100
 _CHUNK_BYTES = 2**18
 _SERVER_ERROR = 500
 Progress = Callable[[int], None]
 """Called with the number of bytes that have just moved."""
 
 
-def describe(path: Path) -> Blob:
-    """Hash and size of a file."""
-    with path.open("rb") as file:
+def describe(path: Path, *, follow: bool = True) -> Blob:
+    """Hash and size of a file; an OSError if it is a symbolic link that is not to be followed."""
+    flags = os.O_RDONLY if follow else os.O_RDONLY | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Blob(sha256=digest, size_bytes=file.tell())
 
@@ -48,14 +61,63 @@ def upload(session: ServiceSession, ticket: Ticket, source: Path | bytes, *, pro
                 content=_chunks(source, part.offset, part.size_bytes),
             )
 
-        persist(send, patience_s=session.patience_s)
+        persist(send, patience_s=lambda: session.patience_s)
         if progress is not None:
             progress(part.size_bytes)
     if (commit := ticket.commit) is not None:
         persist(
             lambda: _request(session, commit.method, commit.url, headers=commit.headers, content=commit.body.encode()),
-            patience_s=session.patience_s,
+            patience_s=lambda: session.patience_s,
         )
+
+
+def upload_all(
+    session: ServiceSession,
+    items: Sequence[tuple[AnyBlob, Path]],
+    ask: Callable[[Sequence[AnyBlob]], Sequence[Ticket | None]],
+    *,
+    check: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
+) -> None:
+    """Send what its owner does not have yet, some at a time; tickets that end meanwhile are asked for again.
+
+    Parameters
+    ----------
+    ask : callable
+        A ticket for each blob, None where it is there already.
+    check : callable
+        Called between two of them; raises if there is no time for more.
+
+    Raises
+    ------
+    UserError, PlatformError
+        As whoever keeps the storage says.
+    """
+    todo = list(items)
+    moved_bytes = 0
+
+    def moved(size_bytes: int) -> None:
+        nonlocal moved_bytes
+        moved_bytes += size_bytes
+        if progress is not None:
+            progress(size_bytes)
+
+    while todo:
+        before = (len(todo), moved_bytes)
+        batch = todo[:_TICKETS_AT_ONCE]
+        tickets = ask([blob for blob, _ in batch])
+        try:
+            for (blob, path), ticket in zip(batch, tickets, strict=True):
+                check()
+                if ticket is None:
+                    moved(blob.size_bytes)
+                else:
+                    upload(session, ticket, path, progress=moved)
+                todo = todo[1:]
+        except NotAllowed:
+            if (len(todo), moved_bytes) == before:
+                raise
+            logger.info("the tickets have ended; asking for new ones")
 
 
 def download(
@@ -74,7 +136,7 @@ def download(
     try:
         with os.fdopen(handle, "wb") as file:
             for part in ticket.parts:
-                persist(lambda part=part: _fetch_part(session, part, file), patience_s=session.patience_s)
+                persist(lambda part=part: _fetch_part(session, part, file), patience_s=lambda: session.patience_s)
                 if progress is not None:
                     progress(part.size_bytes)
         arrived = describe(beside)

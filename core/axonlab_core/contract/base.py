@@ -54,6 +54,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{8,40}$")]
 CourseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 """Name of a course, as in the hub group `nbgrader-<course>`."""
 
+_MAX_NAME_BYTES = 200  # a file system allows 255 for a name, and results add an ending
 _NAME = re.compile(r"^\w(?:[\w .()+=,@-]{0,98}[\w)+=@-])?$")
 
 
@@ -63,9 +64,9 @@ def check_image_name(name: str) -> str:
     Raises
     ------
     ValueError
-        If it is empty, longer than 100 characters, starts with a dot, or holds a path separator.
+        If it is empty, longer than 100 characters or 200 bytes, starts with a dot, or holds a path separator.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
         msg = (
             f"{name!r} cannot be an image's name: use 1 to 100 letters, digits, spaces or . _ - + ( ) = , @, "
             "starting with a letter, digit or underscore"

@@ -38,8 +38,8 @@ class ProgressEvent(Value):
     type: Literal["progress"] = "progress"
     done: int = Field(ge=0)
     total: int = Field(ge=0)
-    unit: str = "steps"
-    message: str = ""
+    unit: str = Field(default="steps", max_length=40)
+    message: str = Field(default="", max_length=2000)
     remaining_s: float | None = None
 
 
@@ -48,7 +48,7 @@ class MetricEvent(Value):
 
     type: Literal["metric"] = "metric"
     step: int = Field(ge=0)
-    values: dict[str, float]
+    values: dict[str, float] = Field(max_length=200)
 
 
 class LogEvent(Value):
@@ -71,7 +71,7 @@ class CheckpointEvent(Value):
 
     type: Literal["checkpoint"] = "checkpoint"
     step: int = Field(ge=0)
-    file: str = ""
+    file: str = Field(default="", max_length=200)
     sha256: Sha256 | None = None
     size_bytes: int | None = None
 

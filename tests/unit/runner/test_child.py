@@ -50,6 +50,13 @@ def notebook(path, *cells, parameters="workspace = '.'\nname = ''"):
     return path
 
 
+def environment_of(process):
+    try:
+        return process.environ() if process.status() != psutil.STATUS_ZOMBIE else {}
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return {}
+
+
 @pytest.fixture(scope="module")
 def warm_parent(tmp_path_factory):
     parent = WarmParent(tmp_path_factory.mktemp("warm") / "parent", cores=1, device="cpu")
@@ -96,12 +103,8 @@ def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace
             )
     finally:
         job.over.set()
-    if warm_parent is None:
-        left = [
-            p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE and "execute" in p.cmdline()
-        ]
-    else:
-        left = [p for p in _parent_of(warm_parent).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    home = str(workspace / "home")
+    left = [process for process in psutil.process_iter() if environment_of(process).get("HOME") == home]
     assert not left, f"left over: {left}"
     return outcome, events, logs, workspace
 
@@ -163,6 +166,25 @@ def test_a_parameter_that_the_notebook_does_not_declare_is_refused(tmp_path, sta
 def test_a_killed_kernel_is_told_from_a_finished_one(tmp_path, start):
     outcome, _, _, _ = run(tmp_path, start, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert (outcome.status, outcome.name) == ("error", "DeadKernelError")
+
+
+STRAY = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session={session})
+{end}
+"""
+
+
+@pytest.mark.parametrize("session", [False, True])
+@pytest.mark.parametrize("end", ["pass", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_what_the_notebook_started_goes_with_it(tmp_path, start, session, end):
+    run(tmp_path, start, STRAY.format(session=session, end=end))  # which looks for what is left over
+
+
+def test_a_process_that_prints_nonsense_does_not_stop_the_run(tmp_path, start):
+    outcome, _, logs, _ = run(tmp_path, start, "import os; os.write(2, b'\\xff\\xfe\\n' * 40_000); print('\\ud800')")
+    assert outcome.status == "ok"
+    assert any(stream == "runner" for stream, _ in logs)
 
 
 WAITING = """

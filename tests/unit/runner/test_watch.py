@@ -7,7 +7,7 @@ import pytest
 
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import Fenced, Unavailable
-from axonlab_core.contract.events import LogEvent, MetricEvent, ProgressEvent
+from axonlab_core.contract.events import CheckpointEvent, LogEvent, MetricEvent, ProgressEvent
 from axonlab_core.contract.runs import HeartbeatAnswer
 from axonlab_runner.reporter import Reporter
 from axonlab_runner.watch import Stop, Stopped, Watch
@@ -101,11 +101,41 @@ def test_of_progress_in_a_row_the_last_counts():
 def test_what_could_not_be_delivered_leaves_no_gap():
     run = ScriptedRun(False)
     run.refusals = 1
+    refused = threading.Event()
+    send = run.send_events
+
+    def watched(first, events):
+        try:
+            send(first, events)
+        finally:
+            refused.set()
+
+    run.send_events = watched
     with Reporter(run) as reporter:
         reporter.event(MetricEvent(step=0, values={}))
-        reporter.flush()
-    assert run.sent == []
-    assert reporter._sent == 0
+        assert refused.wait(10)
+        reporter.event(MetricEvent(step=1, values={}))
+    assert [(first, [event.step for event in batch]) for first, batch in run.sent] == [(0, [1])]
+
+
+def test_a_checkpoint_is_told_of_even_if_its_batch_is_refused():
+    run = ScriptedRun(False)
+    run.refusals = 1
+    with Reporter(run) as reporter:
+        reporter.log("stdout", "too much")
+        reporter.event(CheckpointEvent(step=5, sha256="0" * 64, size_bytes=1))
+    assert [(first, [type(event) for event in batch]) for first, batch in run.sent] == [(0, [CheckpointEvent])]
+
+
+def test_batches_stay_small_and_odd_text_passes():
+    run = ScriptedRun(False)
+    with Reporter(run) as reporter:
+        for _ in range(40):
+            reporter.log("stdout", "\u2588" * 20_000)
+        reporter.log("stdout", "half a pair: \ud800")
+    for _, batch in run.sent:
+        assert sum(len(event.model_dump_json()) for event in batch) < 2_000_000
+    assert run.sent[-1][1][-1].text == "half a pair: ?"
 
 
 def test_a_log_without_end_is_cut_once():
