@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from axonlab_core.contract.errors import AxonlabError, BadInput, ErrorAnswer, PlatformError, error_from_answer
+from axonlab_core.contract.errors import (
+    AxonlabError,
+    BadInput,
+    ErrorAnswer,
+    LimitReached,
+    NotSignedIn,
+    PlatformError,
+    error_from_answer,
+)
 from axonlab_core.contract.kinds import Kind
 
 logger = logging.getLogger(__name__)
@@ -22,7 +31,9 @@ NOT_YOUR_DOING = ErrorAnswer(
     remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
 )
 # Tags of unions appear in pydantic's locations, and no request has a field of that name.
-_TAGS = frozenset({*Kind, "job", "upload", "step", "progress", "metric", "log", "warning", "checkpoint", "state"})
+_TAGS = frozenset(
+    {*Kind, "job", "upload", "published", "step", "progress", "metric", "log", "warning", "checkpoint", "state"}
+)
 _IN = frozenset({"body", "query", "path", "header"})
 
 
@@ -39,7 +50,8 @@ def in_plain_words(problems: Sequence[Any]) -> str:
     first = problems[0]
     kind = first["type"]
     path = [str(part) for part in first["loc"] if part not in _IN]
-    field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)
+    tags = _TAGS if first["loc"][:1] == ("body",) else frozenset[str]()
+    field = ".".join(part for part in path if part not in tags) or ".".join(path)
     if kind == "json_invalid":
         return "The request's body is not JSON."
     if not field:
@@ -64,11 +76,18 @@ def _answer(status: int, body: ErrorAnswer, headers: dict[str, str] | None = Non
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AxonlabError)  # noqa: S101 (registered for it)
     if not isinstance(error, PlatformError):
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004
-        return _answer(error.status, error.answer(), headers)
+        return _answer(error.status, error.answer(), _headers(error))
     logger.error("%s was answered %d", _what(request), error.status, exc_info=error)
     said = error.answer() if error.retryable else NOT_YOUR_DOING
     return _answer(error.status, said, {"Retry-After": "1"} if error.retryable else None)
+
+
+def _headers(error: AxonlabError) -> dict[str, str]:
+    if isinstance(error, NotSignedIn):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, LimitReached) and error.retry_after_s is not None:
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    return {}
 
 
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:

@@ -119,6 +119,11 @@ class LimitReached(UserError):
     code = "limit_reached"
     retryable = True
 
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
+        """When it is worth trying again; None: nobody can say."""
+
 
 class JobFailed(UserError):
     """A job ended without a result."""

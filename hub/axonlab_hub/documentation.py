@@ -1,0 +1,57 @@
+"""What the OpenAPI document says beside the models: which errors a route answers with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from axonlab_core.contract.errors import ErrorAnswer
+
+_WHEN = {
+    401: "No token, or one that the hub does not know.",
+    403: "The token lacks a scope, or this is not yours to do; a link that has expired.",
+    404: "There is no such thing, or it belongs to somebody else.",
+    408: "The request's body did not arrive in time.",
+    409: "The thing is in a state that does not allow this.",
+    413: "Over a size limit.",
+    422: "A field or a value that cannot be; the message names it.",
+    429: "Too many at once.",
+    500: "Something went wrong in the service.",
+    503: "Something is away for a moment: try again.",
+}
+_ALWAYS = (401, 403, 408, 413, 422, 429, 500, 503)
+Responses = dict[int | str, dict[str, Any]]
+
+
+def errors(*also: int) -> Responses:
+    """The errors that any route may answer with, and these."""
+    return {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in sorted({*_ALWAYS, *also})}
+
+
+def known(model: type[BaseModel]) -> Responses:
+    """The success of a call that was made before."""
+    return {200: {"model": model, "description": "It was there already."}}
+
+
+LOG: Responses = {
+    200: {
+        "description": "Lines of text.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "headers": {
+            "Axonlab-Next-After": {
+                "description": "`after` of the next page.",
+                "schema": {"type": "integer", "minimum": 0},
+            },
+            "Axonlab-More": {
+                "description": "Whether there is a next page now.",
+                "schema": {"type": "string", "enum": ["true", "false"]},
+            },
+        },
+    }
+}
+BYTES: Responses = {
+    200: {"description": "The bytes.", "content": {"application/octet-stream": {"schema": {"format": "binary"}}}},
+    206: {"description": "The range that was asked for."},
+    416: {"description": "There is no such range."},
+}
