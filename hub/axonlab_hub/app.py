@@ -62,6 +62,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{api}/openapi.json",
+        generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}",
     )
     app.state.parts = parts
     app.state.rates = Rates(settings.requests_per_s, burst=settings.request_burst)

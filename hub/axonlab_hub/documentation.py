@@ -34,6 +34,34 @@ def known(model: type[BaseModel]) -> Responses:
     return {200: {"model": model, "description": "It was there already."}}
 
 
+def routes_table(document: dict[str, Any], prefix: str) -> str:
+    """The operations of an OpenAPI document as a Markdown table; `prefix` is what all paths begin with."""
+    lines = ["| | takes | gives | |", "| --- | --- | --- | --- |"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            asked = operation.get("requestBody", {}).get("content", {})
+            queries = [f"`{given['name']}`" for given in operation.get("parameters", ()) if given["in"] == "query"]
+            takes = ", ".join([*filter(None, [_content(asked)]), *queries])
+            gives = "; ".join(
+                f"{status} {_content(answer.get('content', {}))}".strip()
+                for status, answer in operation["responses"].items()
+                if status.startswith("2")
+            )
+            said = operation.get("description", "").splitlines()[0]
+            lines.append(f"| `{method.upper()} {path.removeprefix(prefix)}` | {takes} | {gives} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def _content(content: dict[str, Any]) -> str:
+    for kind, described in content.items():
+        if kind != "application/json":
+            return kind
+        schema = described["schema"]
+        names = [part["$ref"].rsplit("/", 1)[1] for part in (schema, *schema.get("anyOf", ())) if "$ref" in part]
+        return ", ".join(f"`{name}`" for name in names) or "JSON"
+    return ""
+
+
 LOG: Responses = {
     200: {
         "description": "Lines of text.",

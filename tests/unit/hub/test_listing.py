@@ -104,8 +104,7 @@ def test_a_job_is_submitted_again(service):
     assert "is queued" in said["message"]
     service.ok("POST", f"jobs/{job['id']}/cancel", token="ana")
     answers = [
-        service.call("POST", f"jobs/{job['id']}/resubmit", token="ana", body={"idempotency_key": "k"})
-        for _ in range(2)
+        service.call("POST", f"jobs/{job['id']}/resubmit", token="ana", body={"idempotency_key": "k"}) for _ in range(2)
     ]
     assert [answer.status_code for answer in answers] == [201, 200]
     again = answers[0].json()
@@ -114,9 +113,7 @@ def test_a_job_is_submitted_again(service):
     assert again["resubmitted_from"] == job["id"]
     third = service.ok("POST", f"jobs/{job['id']}/resubmit", token="ana")
     assert third["id"] not in {job["id"], again["id"]}, "without a key, and without a body, it is a new job each time"
-    service.refused(
-        409, "POST", "jobs", token="ana", body={"spec": job["spec"], "idempotency_key": "k"}
-    )
+    service.refused(409, "POST", "jobs", token="ana", body={"spec": job["spec"], "idempotency_key": "k"})
     service.refused(404, "POST", f"jobs/{job['id']}/resubmit", token="ben", body={})
     said = service.refused(403, "POST", f"jobs/{job['id']}/resubmit", token="tea", body={})
     assert "belongs to ana" in said["message"]
