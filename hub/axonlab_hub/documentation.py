@@ -29,6 +29,12 @@ def errors(*also: int) -> Responses:
     return {status: {"model": ErrorAnswer, "description": _WHEN[status]} for status in sorted({*_ALWAYS, *also})}
 
 
+def errors_beside_text(*also: int) -> Responses:
+    """The same for a route whose success is no JSON: its errors are."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
+    return {status: {"content": content, "description": _WHEN[status]} for status in sorted({*_ALWAYS, *also})}
+
+
 def known(model: type[BaseModel]) -> Responses:
     """The success of a call that was made before."""
     return {200: {"model": model, "description": "It was there already."}}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -93,13 +93,16 @@ def _headers(error: AxonlabError) -> dict[str, str]:
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    said = BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again.")
-    return _answer(said.status, said.answer())
+    return error_response(BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again."))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    if error.status_code == status.HTTP_400_BAD_REQUEST:  # FastAPI's word for bytes that are no text at all
+        return error_response(
+            BadInput("The request's body is not JSON in UTF-8.", remedy="Correct it and send it again.")
+        )
     remedy = "Check the address, the method and the body."
     said = ErrorAnswer(error="", message=f"{error.detail.rstrip('.')}.", remedy=remedy)
     named = error_from_answer(error.status_code, said).answer()

@@ -15,7 +15,7 @@ from axonlab_core.contract.listing import JobsAnswer, JobsQuery
 from axonlab_core.contract.tickets import Ticket, UploadAnswer, UploadRequest
 from axonlab_hub.access import visible_job
 from axonlab_hub.auth import Person, student
-from axonlab_hub.documentation import LOG, errors, known
+from axonlab_hub.documentation import LOG, errors, errors_beside_text, known
 from axonlab_hub.listing import list_jobs
 from axonlab_hub.logs import log_page
 from axonlab_hub.options import MAX_WAIT_S
@@ -37,7 +37,7 @@ def uploads(person: Student, parts: House, asked: UploadRequest) -> UploadAnswer
     return parts.artifacts.uploads(person, asked)
 
 
-@router.get("/jobs")
+@router.get("/jobs", responses=errors(404))
 def jobs(person: Student, parts: House, asked: Annotated[JobsQuery, Query()]) -> JobsAnswer:
     """Jobs, newest first: one's own; with a course of which one is staff, everybody's of it."""
     with parts.store.read() as rows:
@@ -80,7 +80,7 @@ async def events(
     return await parts.notifier.until(look, topic=job_topic(job_id), wait_s=wait, gone=request.is_disconnected)
 
 
-@router.get("/jobs/{job_id}/log", response_class=PlainTextResponse, responses=errors(404) | LOG)
+@router.get("/jobs/{job_id}/log", response_class=PlainTextResponse, responses=errors_beside_text(404) | LOG)
 def log(
     person: Student, parts: House, job_id: JobId, after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0
 ) -> PlainTextResponse:

@@ -158,7 +158,8 @@ def _tree(root: type[AxonlabError]) -> list[type[AxonlabError]]:
 
 def error_from_answer(status: int, answer: ErrorAnswer) -> AxonlabError:
     """The exception that an answer describes; an unknown code falls back on its status."""
-    kinds = {kind.code: kind for kind in _tree(AxonlabError)}
+    # The root of those that share a code: a process may have narrower kinds of its own.
+    kinds = {kind.code: kind for kind in reversed(_tree(AxonlabError))}
     fallback = next((kind for kind in _tree(UserError) if kind.status == status), None)
     kind = kinds.get(answer.error) or fallback or (PlatformError if status >= 500 else UserError)  # noqa: PLR2004
     return kind(answer.message, remedy=answer.remedy)

@@ -1,3 +1,4 @@
+# ruff: noqa: S107 (the doubles' tokens are names)
 """Lists, logs, and jobs that are submitted again."""
 
 import json
