@@ -99,7 +99,9 @@ class BodyDeadline:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(
-                    status.HTTP_408_REQUEST_TIMEOUT, f"The request's body did not arrive within {self._timeout_s:g} s"
+                    status.HTTP_408_REQUEST_TIMEOUT,
+                    f"The request's body did not arrive within {self._timeout_s:g} s",
+                    headers={"Connection": "close"},
                 ) from None
             complete = not message.get("more_body", False)
             return message

@@ -6,6 +6,7 @@ does it and the others find it done; what is interrupted has not happened.
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from alembic import command
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, inspect, text
 
 from axonlab_core.contract.errors import PlatformError
 
+logger = logging.getLogger(__name__)
 _ADOPTED = "0001"
 """The form of the databases that were made before there were migrations."""
 _LOCK_NUMBER = 0x61786F6E  # "axon"; any number that nothing else in the database locks
@@ -45,6 +47,8 @@ def upgrade_schema(connection: Connection) -> None:
                 remedy="Start the newer version, or restore the backup from before its upgrade.",
             )
         command.upgrade(config, "head")
+        if (reached := MigrationContext.configure(connection).get_current_revision()) != present:
+            logger.info("the database was brought from form %s to %s", present or "none", reached)
 
 
 def _known(config: Config) -> set[str]:

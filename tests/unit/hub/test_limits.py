@@ -67,10 +67,10 @@ def test_whoever_calls_too_often_is_told_when_to_come_back(tmp_path):
 
 
 def test_a_long_poll_counts_once(tmp_path):
-    with running_service(Settings(state=tmp_path, requests_per_s=0.01, request_burst=20, recheck_s=0.05)) as service:
+    with running_service(Settings(state=tmp_path, requests_per_s=0.01, request_burst=20, recheck_s=0.02)) as service:
         job = service.submit()
         calls = 0
-        while service.call("GET", f"jobs/{job['id']}/events?after=1&wait=0.5", token="ana").is_success:
+        while service.call("GET", f"jobs/{job['id']}/events?after=1&wait=0.1", token="ana").is_success:
             calls += 1
             assert calls < 30
         assert calls >= 10, "each looked into the database many times"
@@ -88,7 +88,7 @@ def test_a_body_that_does_not_arrive_is_given_up(shared):
         answer = b"".join(iter(lambda: line.recv(65536), b"")).decode()
     assert answer.startswith("HTTP/1.1 408 ")
     assert "did not arrive within 2 s" in answer
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 5, "and the connection is closed"
 
 
 def test_a_slow_upload_goes_on_while_pieces_come(shared):
