@@ -19,7 +19,7 @@ from jupyterhub.services.auth import check_scopes
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from axonlab_core.contract.base import COURSE_PATTERN
-from axonlab_core.contract.errors import NotAllowed, NotSignedIn, Unavailable
+from axonlab_core.contract.errors import LimitReached, NotAllowed, NotSignedIn, Unavailable
 from axonlab_hub.rates import Rates
 from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 
@@ -107,8 +107,10 @@ class HubIdentities:
             return None
         if not self._misses.left(_EVERYBODY):
             # Tokens that are known go on; the hub is spared until fewer wrong ones come.
-            raise Unavailable(
-                "So many unknown tokens arrive that new ones have to wait.", remedy="Try again in a moment."
+            raise LimitReached(
+                "So many unknown tokens arrive that new ones have to wait.",
+                remedy="Try again in a moment.",
+                retry_after_s=1,
             )
         person = await self._ask(token)
         if person is None:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from axonlab_core.contract.errors import Unavailable
+from axonlab_core.contract.errors import LimitReached, Unavailable
 from axonlab_hub.auth import HubIdentities
 
 
@@ -84,7 +84,7 @@ def test_a_flood_of_wrong_tokens_does_not_reach_the_hub(hub):
             for n in range(200):
                 try:
                     assert await identities.person(f"bad-{n}") is None
-                except Unavailable:
+                except LimitReached:
                     refused += 1
             return refused, await identities.person("good")
         finally:
