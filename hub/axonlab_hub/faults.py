@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from axonlab_core.contract.errors import AxonlabError, BadInput, ErrorAnswer, PlatformError, error_from_answer
+from axonlab_core.contract.errors import (
+    AxonlabError,
+    BadInput,
+    ErrorAnswer,
+    LimitReached,
+    NotSignedIn,
+    PlatformError,
+    error_from_answer,
+)
 from axonlab_core.contract.kinds import Kind
 
 logger = logging.getLogger(__name__)
@@ -22,7 +31,9 @@ NOT_YOUR_DOING = ErrorAnswer(
     remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
 )
 # Tags of unions appear in pydantic's locations, and no request has a field of that name.
-_TAGS = frozenset({*Kind, "job", "upload", "step", "progress", "metric", "log", "warning", "checkpoint", "state"})
+_TAGS = frozenset(
+    {*Kind, "job", "upload", "published", "step", "progress", "metric", "log", "warning", "checkpoint", "state"}
+)
 _IN = frozenset({"body", "query", "path", "header"})
 
 
@@ -39,7 +50,8 @@ def in_plain_words(problems: Sequence[Any]) -> str:
     first = problems[0]
     kind = first["type"]
     path = [str(part) for part in first["loc"] if part not in _IN]
-    field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)
+    tags = _TAGS if first["loc"][:1] == ("body",) else frozenset[str]()
+    field = ".".join(part for part in path if part not in tags) or ".".join(path)
     if kind == "json_invalid":
         return "The request's body is not JSON."
     if not field:
@@ -64,23 +76,33 @@ def _answer(status: int, body: ErrorAnswer, headers: dict[str, str] | None = Non
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AxonlabError)  # noqa: S101 (registered for it)
     if not isinstance(error, PlatformError):
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004
-        return _answer(error.status, error.answer(), headers)
+        return _answer(error.status, error.answer(), _headers(error))
     logger.error("%s was answered %d", _what(request), error.status, exc_info=error)
     said = error.answer() if error.retryable else NOT_YOUR_DOING
     return _answer(error.status, said, {"Retry-After": "1"} if error.retryable else None)
 
 
+def _headers(error: AxonlabError) -> dict[str, str]:
+    if isinstance(error, NotSignedIn):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, LimitReached) and error.retry_after_s is not None:
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    return {}
+
+
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    said = BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again.")
-    return _answer(said.status, said.answer())
+    return error_response(BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again."))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    if error.status_code == status.HTTP_400_BAD_REQUEST:  # FastAPI's word for bytes that are no text at all
+        return error_response(
+            BadInput("The request's body is not JSON in UTF-8.", remedy="Correct it and send it again.")
+        )
     remedy = "Check the address, the method and the body."
     said = ErrorAnswer(error="", message=f"{error.detail.rstrip('.')}.", remedy=remedy)
     named = error_from_answer(error.status_code, said).answer()

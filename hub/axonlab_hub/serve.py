@@ -32,7 +32,8 @@ class Server(uvicorn.Server):
 def main(descriptor: int) -> None:
     """Serve the socket with that file descriptor."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("httpx", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     settings = Settings.from_environment()
     config = uvicorn.Config(
         create_app(settings),

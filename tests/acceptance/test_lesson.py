@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from axonlab_core.contract.models import ModelsAnswer
 from axonlab_hub.demo import DONE, LESSON, run_cells
 from axonlab_hub.settings import child_environment
 from axonlab_hub.visit import Visit
@@ -41,6 +42,11 @@ def test_the_lesson_runs_from_top_to_bottom(classroom, tmp_path):
     outputs = [output for cell in again.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output.output_type == "error"]
     assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 3, "it shows its images"
+    with classroom.session("eve") as session:
+        (mine,) = session.call("GET", "models", ModelsAnswer).mine
+    assert mine.summary is not None, "the service has read the card of a real model"
+    assert (mine.summary.preset, mine.summary.steps, mine.course) == ("tiny", 4, "axons")
+    assert set(mine.summary.scores) == set(mine.summary.classes)
 
 
 def test_the_demo_reaches_the_goal(tmp_path, record_property):

@@ -137,6 +137,8 @@ class ServiceSession:
                 return Unavailable(message, remedy="It may be starting; try again in a minute.")
             return PlatformError(message, remedy="Check AXONLAB_SERVICE_URL.")
         self._has_answered = True
+        if "Retry-After" in response.headers:
+            error.retryable = True  # too fast, not too much: the same call will do a little later
         return error
 
 

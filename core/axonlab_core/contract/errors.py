@@ -42,7 +42,8 @@ class AxonlabError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
+    """Whether the same call may succeed later."""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
@@ -117,6 +118,11 @@ class LimitReached(UserError):
 
     status = 429
     code = "limit_reached"
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
+        """When it is worth trying again; None: nobody can say."""
 
 
 class JobFailed(UserError):

@@ -2,9 +2,13 @@
 
 import pytest
 
+from axonlab_hub.auth import Person
+
 STUDENT_CALLS = [("POST", "uploads"), ("POST", "jobs"), ("GET", "jobs/abcdefgh"), ("GET", "jobs/abcdefgh/events"),
                  ("GET", "jobs/abcdefgh/artifacts"), ("GET", "jobs/abcdefgh/artifacts/a/b/ticket"),
-                 ("POST", "jobs/abcdefgh/cancel")]  # fmt: skip
+                 ("POST", "jobs/abcdefgh/cancel"), ("GET", "jobs"), ("GET", "jobs/abcdefgh/log"),
+                 ("POST", "jobs/abcdefgh/resubmit"), ("GET", "options"), ("GET", "models"),
+                 ("GET", "courses/axons/images"), ("GET", f"courses/axons/blobs/{64 * '0'}/ticket")]  # fmt: skip
 RUNNER_CALLS = [("POST", "runner/next"), ("POST", "runner/jobs/abcdefgh/claim")]
 
 
@@ -48,7 +52,7 @@ def test_somebody_elses_job_is_not_there(service):
 
 
 def test_staff_may_read_the_jobs_of_their_course_only(service):
-    inside, outside = service.submit(course="axons"), service.submit()
+    inside, outside = service.submit(course="axons"), service.submit(token="ben")
     assert service.ok("GET", f"jobs/{inside['id']}", token="tea")["owner"] == "ana"
     service.refused(403, "POST", f"jobs/{inside['id']}/cancel", token="tea")
     service.refused(404, "GET", f"jobs/{outside['id']}", token="tea")
@@ -129,3 +133,16 @@ def test_what_nobody_expected_is_logged_and_not_told(service, caplog, monkeypatc
     assert "not your doing" in said["message"]
     assert "secret" not in str(said)
     assert "the secret inside" in caplog.text
+
+
+def test_whoever_is_student_and_staff_of_a_course_is_staff():
+    groups = {
+        "nbgrader-axons",
+        "formgrade-axons",
+        "nbgrader-nerves",
+        "nbgrader-",
+        "nbgrader-../x",
+        "admin",
+        "formgrade",
+    }
+    assert Person(name="x", groups=frozenset(groups)).courses == {"axons": "staff", "nerves": "student"}
