@@ -10,6 +10,8 @@ from axonlab_core.contract.errors import BadInput, Conflict, NotAllowed, NotFoun
 from axonlab_core.contract.jobs import InferSpec, JobModel, TrainSpec, UploadedModel
 from axonlab_core.contract.keys import blob_key, result_key, user_namespace
 from axonlab_core.contract.kinds import Kind
+from axonlab_core.contract.parameters import check_declared
+from axonlab_core.contract.plain_words import in_plain_words
 from axonlab_core.contract.states import JobState
 from axonlab_core.contract.tickets import Blob
 from axonlab_hub.auth import Person
@@ -34,6 +36,7 @@ def admit(spec: TrainSpec | InferSpec, person: Person, store: Store, storage: St
             f"{person.name} is not in the course {spec.course}.",
             remedy="Check the course's name, or log in again if you have just been added to it.",
         )
+    check_declared(spec.kind, spec.parameters)
     manifest = read_manifest(storage, person.name, spec.dataset)
     _check_blobs(storage, person.name, manifest)
     if isinstance(spec, TrainSpec):
@@ -58,10 +61,8 @@ def read_manifest(storage: Storage, owner: str, sha256: str) -> DatasetManifest:
     try:
         return DatasetManifest.model_validate_json(storage.read(key, max_bytes=_MAX_MANIFEST_BYTES))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BadInput(
-            f"{sha256[:12]}… is not a data set's manifest: {where}: {first['msg']}.",
+            f"{sha256[:12]}… is not a data set's manifest. {in_plain_words(error.errors())}",
             remedy="Build the data set with axonlab.dataset(...).",
         ) from error
 

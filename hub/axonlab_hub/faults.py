@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from axonlab_core.contract.errors import AxonlabError, BadInput, ErrorAnswer, PlatformError, error_from_answer
-from axonlab_core.contract.kinds import Kind
+from axonlab_core.contract.plain_words import in_plain_words
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +21,6 @@ NOT_YOUR_DOING = ErrorAnswer(
     message="Something went wrong in the service. This is not your doing.",
     remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
 )
-# Tags of unions appear in pydantic's locations, and no request has a field of that name.
-_TAGS = frozenset({*Kind, "job", "upload", "step", "progress", "metric", "log", "warning", "checkpoint", "state"})
-_IN = frozenset({"body", "query", "path", "header"})
 
 
 def add_fault_answers(app: FastAPI) -> None:
@@ -32,24 +29,6 @@ def add_fault_answers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
-
-
-def in_plain_words(problems: Sequence[Any]) -> str:
-    """What is wrong with a request, naming the field; the first problem of pydantic's list."""
-    first = problems[0]
-    kind = first["type"]
-    path = [str(part) for part in first["loc"] if part not in _IN]
-    field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)
-    if kind == "json_invalid":
-        return "The request's body is not JSON."
-    if not field:
-        return "The request's body must be a JSON object, sent with `Content-Type: application/json`."
-    if kind == "extra_forbidden":
-        return f"{field} is not a field of this request."
-    if kind == "missing":
-        return f"{field} is missing."
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{field}: {message[:1].lower()}{message[1:]}."
 
 
 def error_response(error: AxonlabError) -> JSONResponse:
@@ -74,8 +53,16 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    said = BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again.")
+    said = BadInput(_of_request(error.errors()), remedy="Correct it and send the request again.")
     return _answer(said.status, said.answer())
+
+
+def _of_request(problems: Sequence[Any]) -> str:
+    if problems[0]["type"] == "json_invalid":
+        return "The request's body is not JSON."
+    if set(problems[0]["loc"]) <= {"body"}:
+        return "The request's body must be a JSON object, sent with `Content-Type: application/json`."
+    return in_plain_words(problems)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.imaging.formats.raster import RETRY, Raster, check_size, refuse_damaged, refuse_truncated
+from axonlab_core.imaging.formats.exif import ROTATIONS, read_orientation
+from axonlab_core.imaging.formats.raster import (
+    RETRY,
+    Raster,
+    check_size,
+    refuse_damaged,
+    refuse_oriented,
+    refuse_truncated,
+)
 
 _GREY, _RGB, _INDEXED, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _RGB: (8, 16), _INDEXED: (1, 2, 4, 8), _GREY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
@@ -34,6 +42,9 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
     """The stored values of a PNG file."""
     header = _read_header(file, name, max_pixels)
     chunks = _read_chunks(file, name)
+    orientation = read_orientation(chunks.get(b"eXIf", b""))
+    if orientation in ROTATIONS:
+        refuse_oriented(name, ROTATIONS[orientation])
     pixels = _decode(name, header, chunks[b"IDAT"])
     key = chunks.get(b"tRNS")
     if header.colour_type == _INDEXED:
@@ -73,7 +84,7 @@ def _read_chunks(file: BinaryIO, name: str) -> dict[bytes, bytes]:
             break
         if kind == b"acTL":
             raise BadInput(f"{name} is an animated PNG file.", remedy="Save one of its pictures as PNG.")
-        if kind not in (b"IDAT", b"PLTE", b"tRNS"):
+        if kind not in (b"IDAT", b"PLTE", b"tRNS", b"eXIf"):
             file.seek(size + 4, 1)
             continue
         data = file.read(size)

@@ -27,6 +27,8 @@ class Raster(NamedTuple):
     inverted: bool = False
     """Whether 0 is white."""
     pixel_size_um: float | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the stored values, as sentences."""
 
 
 def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
@@ -45,6 +47,14 @@ def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
             "are taken.",
             remedy="Cut it into smaller images, or save it at a lower resolution.",
         )
+
+
+def refuse_oriented(name: str, how: str) -> NoReturn:
+    """Raise that the file asks to be shown otherwise than it is stored, which only some programs do."""
+    raise BadInput(
+        f"{name} asks to be shown {how}, and programs disagree on whether to do so.",
+        remedy="Open it, turn it as it should be, and save it without an orientation tag.",
+    )
 
 
 def refuse_truncated(name: str, container: str) -> NoReturn:

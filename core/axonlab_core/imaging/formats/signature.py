@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from enum import StrEnum
 
 from axonlab_core.contract.errors import BadInput
@@ -73,6 +74,17 @@ def identify(name: str, head: bytes) -> Container:
         return Container.json
     if text[:1] == b"<":
         raise BadInput(f"{name} is a web page or XML, not an image.", remedy="Download the image itself. " + _SEVERAL)
-    if text.translate(None, b"\t\r\n").isascii() and text.translate(None, b"\t\r\n").decode().isprintable():
+    if _is_text(text):
         raise BadInput(f"{name} is a text file, not an image.", remedy=_SEVERAL)
     raise BadInput(f"{name} is in a format that is not known here.", remedy=f"Save it as PNG or TIFF. {_SEVERAL}")
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as spreadsheets write it
+        return True
+    try:
+        # The last character may be cut in two.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head.translate(None, b"\t\r\n\f"))
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable()
