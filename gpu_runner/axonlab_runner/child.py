@@ -19,9 +19,10 @@ from typing import Any
 import psutil
 
 from axonlab_core.contract.base import Value
-from axonlab_core.contract.errors import PlatformError
+from axonlab_core.contract.errors import PlatformError, Unavailable
 from axonlab_core.contract.events import NotebookEvent, notebook_event
 from axonlab_core.contract.kinds import Device
+from axonlab_runner.forked import ForkedProcess, fork_with_pipes
 from axonlab_runner.watch import Stop, Watch
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def run_notebook(
     *,
     cores: int,
     device: Device,
+    warm_parent: Path | None,
     watch: Watch,
     grace_s: float,
     on_event: Callable[[NotebookEvent], None],
@@ -96,6 +98,7 @@ def run_notebook(
     child = _Child(
         workspace,
         environment=scrubbed_environment(os.environ, workspace, cores=cores, device=device),
+        warm_parent=warm_parent,
         watch=watch,
         grace_s=grace_s,
     )
@@ -109,18 +112,18 @@ def run_notebook(
 class _Child:
     """The process and what it says; everything arrives in one queue, so that nothing has to be polled."""
 
-    def __init__(self, workspace: Path, *, environment: dict[str, str], watch: Watch, grace_s: float) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "axonlab_runner.execute"],
-            cwd=workspace,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-        )
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        environment: dict[str, str],
+        warm_parent: Path | None,
+        watch: Watch,
+        grace_s: float,
+    ) -> None:
+        self._process = _start(workspace, environment, warm_parent)
+        # Who was started cold starts a cold kernel, too: the parent has just not answered.
+        self._warm_parent = warm_parent if isinstance(self._process, ForkedProcess) else None
         self._watch = watch
         self._grace_s = grace_s
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -142,7 +145,7 @@ class _Child:
     ) -> Outcome:
         for reader in self._readers:
             reader.start()
-        self._tell(json.dumps(task))
+        self._tell(json.dumps({**task, "warm_parent": self._warm_parent and str(self._warm_parent)}))
         self._watch.listen(lambda stop: self._inbox.put(("stop", stop)))
         while not self._ended:
             kind, content = self._next()
@@ -232,6 +235,28 @@ class _Child:
         for line in self._process.stderr:
             self._errors.append(line)
             self._inbox.put(("errors", line))
+
+
+def _start(
+    workspace: Path, environment: dict[str, str], warm_parent: Path | None
+) -> subprocess.Popen[str] | ForkedProcess:
+    """The child, forked from the warm parent if there is one, else started cold."""
+    if warm_parent is not None:
+        try:
+            return fork_with_pipes(warm_parent, "execute", environment=environment, folder=workspace)
+        except Unavailable as error:
+            logger.warning("%s The job starts cold.", error)
+    return subprocess.Popen(
+        [sys.executable, "-m", "axonlab_runner.execute"],
+        cwd=workspace,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    )
 
 
 def _family(process_id: int) -> list[psutil.Process]:

@@ -60,6 +60,7 @@ def carry_out(
     measure: Callable[[], Capabilities],
     *,
     grace_s: float,
+    warm_parent: Callable[[], Path | None] = lambda: None,
     on_watch: Callable[[Watch], None] = lambda _: None,
 ) -> Reason | None:
     """Why the run is over; None if its job was given back or belongs to somebody else by now.
@@ -72,6 +73,8 @@ def carry_out(
         What this machine has at the moment.
     grace_s : float
         Between asking the kernel to stop and killing it, in seconds.
+    warm_parent : callable
+        Socket of a parent to fork processes from, None while there is none.
     on_watch : callable
         Is given the run's watch, for whoever may have to stop it.
     """
@@ -79,7 +82,15 @@ def carry_out(
     try:
         with Watch(run) as watch, Reporter(run) as reporter:
             on_watch(watch)
-            lifecycle = _Lifecycle(run, workspace, watch=watch, reporter=reporter, measure=measure, grace_s=grace_s)
+            lifecycle = _Lifecycle(
+                run,
+                workspace,
+                watch=watch,
+                reporter=reporter,
+                measure=measure,
+                warm_parent=warm_parent,
+                grace_s=grace_s,
+            )
             return lifecycle.carry_out()
     finally:
         shutil.rmtree(workspace)
@@ -94,8 +105,10 @@ class _Lifecycle:
         watch: Watch,
         reporter: Reporter,
         measure: Callable[[], Capabilities],
+        warm_parent: Callable[[], Path | None],
         grace_s: float,
     ) -> None:
+        self._warm_parent = warm_parent
         self._run = run
         self._workspace = workspace
         self._results = workspace / "results"
@@ -191,6 +204,7 @@ class _Lifecycle:
                 self._workspace,
                 cores=machine.cores,
                 device=machine.device,
+                warm_parent=self._warm_parent(),
                 watch=self._watch,
                 grace_s=self._grace_s,
                 on_event=on_event,

@@ -18,6 +18,7 @@ from axonlab_runner.lifecycle import carry_out
 from axonlab_runner.machine import measure
 from axonlab_runner.settings import Settings
 from axonlab_runner.source import ServiceRun, ServiceSource
+from axonlab_runner.warmth import WarmParent
 from axonlab_runner.watch import Stop, Watch
 
 logger = logging.getLogger(__name__)
@@ -35,14 +36,17 @@ class Worker:
         self._watch: Watch | None = None
         self._idle = False
         self._leaving = False
+        self._warm: WarmParent | None = None
 
     def work(self) -> int:
         """Number of jobs that were taken, once there is a reason to end."""
         source = ServiceSource(self._settings.service_url, self._settings.token.get_secret_value())
         taken = 0
         try:
-            with _own_folder(self._settings.work_dir) as folder, self._signals():
+            with _own_folder(self._settings.work_dir) as folder, self._signals(), self._warmth(folder):
                 while not self._leaving:
+                    if self._warm is not None:
+                        self._warm.ensure()
                     run = self._next_run(source, folder)
                     if run is not None:
                         taken += 1
@@ -82,6 +86,7 @@ class Worker:
                 workspace,
                 lambda: self._measure(workspace),
                 grace_s=self._settings.grace_s,
+                warm_parent=lambda: self._warm.socket if self._warm is not None else None,
                 on_watch=self._attend,
             )
             logger.info("run %s/%d ended: %s", run.claim.job_id, run.claim.attempt, reason or "given back")
@@ -96,6 +101,18 @@ class Worker:
         self._watch = watch
         if self._leaving:
             watch.ask(Stop.shutdown)
+
+    @contextmanager
+    def _warmth(self, folder: Path) -> Iterator[None]:
+        """A warm parent for every job of this block; who does one job only gains nothing from it."""
+        if not self._settings.once:
+            machine = self._measure(folder)
+            self._warm = WarmParent(folder / "warm", cores=machine.cores, device=machine.device)
+        try:
+            yield
+        finally:
+            if self._warm is not None:
+                self._warm.close()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Job notebooks: what papermill executes for each kind of job. They ship with the package."""
+"""The job notebooks: what a runner executes, one for each kind of job."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from axonlab_core.contract.kinds import NOTEBOOKS, Kind
 
 
 def job_notebook(kind: Kind) -> Path:
-    """The file of the notebook that carries out jobs of that kind."""
-    return Path(__file__).with_name(NOTEBOOKS[kind])
+    """The notebook that does a job of this kind."""
+    return Path(__file__).parent / NOTEBOOKS[kind]

@@ -61,8 +61,8 @@ def test_what_the_person_cannot_change_ends_with_1(tmp_path):
     token.write_text("t")
     token.chmod(0o600)
     answer = axonlab(
-        "runner", "--once", "--service", "http://127.0.0.1:9/x", "--token-file", str(token), "--work-dir", str(tmp_path),
-        "--device", "cpu",
+        "runner", "--once", "--service", "http://127.0.0.1:9/x", "--token-file", str(token),
+        "--work-dir", str(tmp_path), "--device", "cpu",
     )  # fmt: skip
     assert answer.returncode == 1
     assert "cannot be reached" in answer.stderr

@@ -16,6 +16,7 @@ from axonlab_core.contract.events import ProgressEvent
 from axonlab_core.contract.jobs import TrainSpec
 from axonlab_core.contract.runs import Claim, HeartbeatAnswer
 from axonlab_runner.child import run_notebook, scrubbed_environment
+from axonlab_runner.warmth import WarmParent
 from axonlab_runner.watch import Stop, Watch
 
 
@@ -49,7 +50,26 @@ def notebook(path, *cells, parameters="workspace = '.'\nname = ''"):
     return path
 
 
-def run(tmp_path, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None):
+@pytest.fixture(scope="module")
+def warm_parent(tmp_path_factory):
+    parent = WarmParent(tmp_path_factory.mktemp("warm") / "parent", cores=1, device="cpu")
+    parent.ensure()
+    assert parent.wait_ready(60)
+    yield parent
+    parent.close()
+
+
+@pytest.fixture(params=["cold", "warm"])
+def start(request):
+    """Each test runs in a process that was started, and in one that was forked."""
+    return request.getfixturevalue("warm_parent").socket if request.param == "warm" else None
+
+
+def _parent_of(socket):
+    return next(p for p in psutil.Process().children() if str(socket) in p.cmdline())
+
+
+def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None):
     workspace = tmp_path / "workspace"
     (workspace / "results").mkdir(parents=True)
     job = AloneRun(wall_clock_s)
@@ -68,6 +88,7 @@ def run(tmp_path, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanw
                 workspace,
                 cores=1,
                 device="cpu",
+                warm_parent=warm_parent,
                 watch=watch,
                 grace_s=grace_s,
                 on_event=on_event,
@@ -75,18 +96,23 @@ def run(tmp_path, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanw
             )
     finally:
         job.over.set()
-    left = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    if warm_parent is None:
+        left = [
+            p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE and "execute" in p.cmdline()
+        ]
+    else:
+        left = [p for p in _parent_of(warm_parent).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
     assert not left, f"left over: {left}"
     return outcome, events, logs, workspace
 
 
-def test_what_the_notebook_displays_arrives_and_its_report_is_kept(tmp_path):
+def test_what_the_notebook_displays_arrives_and_its_report_is_kept(tmp_path, start):
     cell = """
 from IPython.display import display
 display({"application/vnd.axonlab.event+json": {"type": "progress", "done": 3, "total": 7}}, raw=True)
 print("hello", name)
 """
-    outcome, events, logs, workspace = run(tmp_path, cell, parameters={"workspace": ".", "name": "ana"})
+    outcome, events, logs, workspace = run(tmp_path, start, cell, parameters={"workspace": ".", "name": "ana"})
     assert outcome.status == "ok"
     assert events == [ProgressEvent(done=3, total=7)]
     assert ("stdout", "hello ana\n") in logs
@@ -96,7 +122,7 @@ print("hello", name)
     assert "vnd.axonlab" not in json.dumps([cell["outputs"] for cell in json.loads(report)["cells"]])
 
 
-def test_the_kernel_sees_no_token_no_link_and_no_address(tmp_path, monkeypatch):
+def test_the_kernel_sees_no_token_no_link_and_no_address(tmp_path, start, monkeypatch):
     secrets = {
         "JUPYTERHUB_API_TOKEN": "tok-1",
         "AXONLAB_SERVICE_URL": "http://service",
@@ -112,7 +138,7 @@ def environment(pid):
     return pathlib.Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
 print(json.dumps([dict(os.environ), environment(os.getpid()), environment(os.getppid())]))
 """
-    _, _, logs, workspace = run(tmp_path, cell)
+    _, _, logs, workspace = run(tmp_path, start, cell)
     seen = "".join(text for stream, text in logs if stream == "stdout")
     assert "OMP_NUM_THREADS" in seen
     for value in secrets.values():
@@ -120,22 +146,22 @@ print(json.dumps([dict(os.environ), environment(os.getpid()), environment(os.get
     assert str(workspace) in json.loads(seen)[0]["HOME"]
 
 
-def test_an_error_comes_back_by_name_and_message(tmp_path):
-    outcome, _, _, workspace = run(tmp_path, "raise ValueError('the sky is green')")
+def test_an_error_comes_back_by_name_and_message(tmp_path, start):
+    outcome, _, _, workspace = run(tmp_path, start, "raise ValueError('the sky is green')")
     assert (outcome.status, outcome.name, outcome.message) == ("error", "ValueError", "the sky is green")
     assert "ValueError" in outcome.traceback
     assert (workspace / "results" / "executed.ipynb").is_file()
 
 
-def test_a_parameter_that_the_notebook_does_not_declare_is_refused(tmp_path):
-    outcome, _, _, _ = run(tmp_path, "1/0", parameters={"workspace": ".", "nmae": 1})
+def test_a_parameter_that_the_notebook_does_not_declare_is_refused(tmp_path, start):
+    outcome, _, _, _ = run(tmp_path, start, "1/0", parameters={"workspace": ".", "nmae": 1})
     assert outcome.name == "BadInput"
     assert "nmae" in outcome.message
     assert "name" in outcome.message
 
 
-def test_a_killed_kernel_is_told_from_a_finished_one(tmp_path):
-    outcome, _, _, _ = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+def test_a_killed_kernel_is_told_from_a_finished_one(tmp_path, start):
+    outcome, _, _, _ = run(tmp_path, start, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert (outcome.status, outcome.name) == ("error", "DeadKernelError")
 
 
@@ -151,10 +177,11 @@ print("wound up")
 """
 
 
-def test_a_wish_to_stop_lets_the_kernel_wind_up(tmp_path):
+def test_a_wish_to_stop_lets_the_kernel_wind_up(tmp_path, start):
     begun = time.monotonic()
     outcome, _, logs, _ = run(
         tmp_path,
+        start,
         WAITING.format(handler="lambda *_: asked.set()"),
         meanwhile=lambda watch, _: watch.ask(Stop.cancelled),
         grace_s=30,
@@ -164,12 +191,13 @@ def test_a_wish_to_stop_lets_the_kernel_wind_up(tmp_path):
     assert time.monotonic() - begun < 30
 
 
-def test_a_kernel_that_ignores_the_wish_is_killed_after_the_grace(tmp_path):
+def test_a_kernel_that_ignores_the_wish_is_killed_after_the_grace(tmp_path, start):
     from axonlab_runner.watch import Stopped
 
     with pytest.raises(Stopped) as stopped:
         run(
             tmp_path,
+            start,
             WAITING.format(handler="signal.SIG_IGN"),
             meanwhile=lambda watch, _: watch.ask(Stop.cancelled),
             grace_s=0.5,
@@ -177,11 +205,11 @@ def test_a_kernel_that_ignores_the_wish_is_killed_after_the_grace(tmp_path):
     assert stopped.value.stop is Stop.cancelled
 
 
-def test_the_wall_clock_ends_a_run(tmp_path):
+def test_the_wall_clock_ends_a_run(tmp_path, start):
     from axonlab_runner.watch import Stopped
 
     with pytest.raises(Stopped) as stopped:
-        run(tmp_path, WAITING.format(handler="signal.SIG_IGN"), wall_clock_s=4, grace_s=0.2)
+        run(tmp_path, start, WAITING.format(handler="signal.SIG_IGN"), wall_clock_s=4, grace_s=0.2)
     assert stopped.value.stop is Stop.timeout
 
 
@@ -216,3 +244,49 @@ def test_the_environment_keeps_what_a_gpu_needs():
     assert kept["OMP_NUM_THREADS"] == "3"
     assert "SECRET" not in kept
     assert scrubbed_environment(source, Path("/w"), cores=3, device="cpu")["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_when_the_warm_parent_dies_the_next_job_starts_cold_and_the_parent_is_started_again(tmp_path):
+    parent = WarmParent(tmp_path / "parent", cores=1, device="cpu")
+    parent.ensure()
+    assert parent.wait_ready(60)
+    socket = parent.socket
+    process = _parent_of(socket)
+    process.kill()
+    psutil.wait_procs([process], timeout=10)
+    assert parent.socket is None
+    assert run_after(tmp_path, socket).status == "ok"
+    parent.ensure()
+    assert parent.wait_ready(60)
+    parent.close()
+
+
+def run_after(tmp_path, dead_socket):
+    job = AloneRun()
+    workspace = tmp_path / "workspace"
+    (workspace / "results").mkdir(parents=True)
+    with Watch(job) as watch:
+        outcome = run_notebook(
+            notebook(tmp_path / "job.ipynb", "print(1)"),
+            {"workspace": "."},
+            workspace,
+            cores=1,
+            device="cpu",
+            warm_parent=dead_socket,
+            watch=watch,
+            grace_s=5,
+            on_event=lambda _: None,
+            on_log=lambda *_: None,
+        )
+    job.over.set()
+    return outcome
+
+
+def test_the_warm_parent_goes_with_its_runner(tmp_path):
+    parent = WarmParent(tmp_path / "parent", cores=1, device="cpu")
+    parent.ensure()
+    assert parent.wait_ready(60)
+    process = _parent_of(parent.socket)
+    parent.close()
+    _, alive = psutil.wait_procs([process], timeout=10)
+    assert not alive

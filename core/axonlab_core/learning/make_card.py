@@ -1,0 +1,63 @@
+"""The card of a model that has just been trained."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import torch
+
+import axonlab_core
+from axonlab_core.contract.base import utc_now
+from axonlab_core.contract.dataset import DatasetManifest, Split
+from axonlab_core.contract.model_card import ModelCard, ModelInput, Scores, SplitRecord, Training
+from axonlab_core.learning.prepare import labelled_fraction
+from axonlab_core.learning.recipe import Recipe
+from axonlab_core.learning.scoring import Measured
+from axonlab_core.learning.split import Division
+from axonlab_core.learning.training_state import TrainingState
+
+
+def make_card(
+    manifest: DatasetManifest,
+    *,
+    recipe: Recipe,
+    model_input: ModelInput,
+    division: Division,
+    state: TrainingState,
+    measured: Measured,
+    polarity: tuple[int, ...],
+) -> ModelCard:
+    """What one must know of the model in `state`."""
+    return ModelCard(
+        preset=recipe.preset,
+        palette=manifest.palette,
+        input=model_input,
+        training=Training(
+            steps=state.step,
+            seconds=state.spent_s,
+            batch=recipe.batch,
+            tile_px=recipe.tile_px,
+            learning_rate=recipe.learning_rate,
+            seed=recipe.seed,
+            device=str(next(state.net.parameters()).device),
+            labelled_fraction=labelled_fraction([region.image for region in division.train]),
+        ),
+        dataset=manifest.content_sha256(),
+        split=SplitRecord(
+            train=tuple(dict.fromkeys(region.image.source.name for region in division.train)),
+            val=tuple(dict.fromkeys(region.image.source.name for region in division.val)),
+            test=tuple(image.name for image in manifest.images if image.split == Split.test),
+            scope=division.scope,
+        ),
+        scores=Scores(scope=division.scope, model=measured.model, otsu=measured.otsu, best_step=state.best_step),
+        otsu_dark_to_bright=polarity,
+        job_id=recipe.job_id,
+        created_at=utc_now(),
+        software={
+            "axonlab": axonlab_core.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    )

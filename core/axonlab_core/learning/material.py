@@ -1,0 +1,105 @@
+"""What a training learns from: which images, at which pixel size, and which part of them is kept for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from axonlab_core.contract.dataset import DatasetImage, DatasetManifest, Split
+from axonlab_core.contract.events import WarningEvent
+from axonlab_core.contract.model_card import ModelInput, Normalisation
+from axonlab_core.learning.magnification import model_pixel_size, scale_warning
+from axonlab_core.learning.prepare import labelled_images, prepare_image
+from axonlab_core.learning.report import Report
+from axonlab_core.learning.split import Division, divide, group_of
+from axonlab_core.learning.workspace import Workspace
+
+_SMALLEST_TILE_PX = 32
+
+
+class Material(NamedTuple):
+    """The images as the network sees them, divided."""
+
+    model_input: ModelInput
+    division: Division
+    tile_px: int
+    """Edge of a training tile: as asked for, or less where the images are small."""
+
+
+def gather_material(
+    workspace: Workspace, manifest: DatasetManifest, *, tile_px: int, stride_px: int, report: Report
+) -> Material:
+    """The labelled images of a data set at the model's pixel size, divided between training and validation.
+
+    Raises
+    ------
+    BadInput
+        If they are too few, too small, too differently magnified or not labelled enough.
+    """
+    sources = labelled_images(workspace, manifest)
+    learned_from = [image for image in sources if image.split != Split.val] or sources
+    pixel_size_um = model_pixel_size(learned_from)
+    if pixel_size_um is None:
+        report(
+            WarningEvent(
+                message="The pixel size of some training images is unknown: all images are taken as they are, and the "
+                "model will work on images of the same magnification only. Give the pixel sizes if you can."
+            )
+        )
+    for warning in (scale_warning(image, pixel_size_um) for image in sources):
+        if warning is not None:
+            report(WarningEvent(message=warning))
+    model_input = ModelInput(
+        channels=manifest.images[0].channels, normalisation=Normalisation(), pixel_size_um=pixel_size_um
+    )
+    images = [
+        prepare_image(
+            workspace,
+            image,
+            classes=len(manifest.palette.classes),
+            pixel_size_um=pixel_size_um,
+            normalisation=model_input.normalisation,
+        )
+        for image in sources
+    ]
+    test = [image for image in manifest.images if image.split == Split.test]
+    tile_px = min(tile_px, _up(max(max(i.labels.shape) for i in images), stride_px))
+    division = divide(images, test, tile_px=tile_px)
+    if division.scope == "same-image" and len(division.val) < len(images):
+        # Less room is lost between the parts when the tiles are smaller.
+        quarter_px = min(max(image.labels.shape) for image in images) // 4 // stride_px * stride_px
+        smaller_px = min(tile_px, max(_SMALLEST_TILE_PX, quarter_px))
+        closer = divide(images, test, tile_px=smaller_px)
+        if len(closer.val) > len(division.val):
+            division, tile_px = closer, smaller_px
+    _tell_division(division, test, report)
+    return Material(model_input, division, tile_px)
+
+
+def _tell_division(division: Division, test: Sequence[DatasetImage], report: Report) -> None:
+    twice = {group_of(r.image.source) for r in division.train} & {group_of(image) for image in test}
+    if twice:
+        report(
+            WarningEvent(
+                message=f"Some images of {', '.join(sorted(twice))} are marked for training and others for testing: a "
+                "test on them says little about other animals."
+            )
+        )
+    if not division.val:
+        report(
+            WarningEvent(
+                message="The labels lie too close together to set some of them aside: the model is trained on all of "
+                "them and its quality is not measured. Label a second place or a second image."
+            )
+        )
+    elif division.scope == "same-image":
+        report(
+            WarningEvent(
+                message="With one or two labelled images, the model is validated on other parts of the same images: "
+                "the scores say little about other images."
+            )
+        )
+
+
+def _up(length_px: int, stride_px: int) -> int:
+    return -(-length_px // stride_px) * stride_px

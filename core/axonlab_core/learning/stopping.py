@@ -1,0 +1,51 @@
+"""Stopping between two steps, never within one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class Interrupted(Exception):
+    """The work was asked to stop and has stopped; what it had reached is saved."""
+
+
+class Stopping:
+    """While this context is open, an interrupt (SIGINT) sets `requested`; afterwards the old handler is back.
+
+    Python delivers signals to the main thread only; on another thread `requested` can be set by hand.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._installed = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+            self._installed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._before)
+            self._installed = False
+
+    def check(self, done: str) -> None:
+        """Nothing, unless a stop was requested.
+
+        Raises
+        ------
+        Interrupted
+            If it was; `done` says how far the work had come.
+        """
+        if self.requested:
+            raise Interrupted(f"Stopped on request {done}.")
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.requested = True

@@ -1,0 +1,159 @@
+"""A training from a workspace's inputs to its results; called by `train.ipynb`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from axonlab_core.contract.dataset import DatasetManifest
+from axonlab_core.contract.events import WarningEvent
+from axonlab_core.contract.model_card import ModelCard
+from axonlab_core.learning.card_text import write_card_files
+from axonlab_core.learning.checkpoint import load_newest
+from axonlab_core.learning.fit import Fit
+from axonlab_core.learning.infer import Image, Reach
+from axonlab_core.learning.make_card import make_card
+from axonlab_core.learning.material import gather_material
+from axonlab_core.learning.model_file import save_model
+from axonlab_core.learning.presets import Preset
+from axonlab_core.learning.recipe import Recipe, read_recipe, usable_cores
+from axonlab_core.learning.report import Report, display
+from axonlab_core.learning.sampling import TileSampler
+from axonlab_core.learning.scoring import measure_model, otsu_polarity
+from axonlab_core.learning.split import Division
+from axonlab_core.learning.stopping import Stopping
+from axonlab_core.learning.training_state import TrainingState, new_state
+from axonlab_core.learning.unet import folded, new_unet
+from axonlab_core.learning.validation import Validation
+from axonlab_core.learning.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a training came to; `lab_report` shows it."""
+
+    card: ModelCard
+    curve: list[dict[str, float]]
+    """One entry per point: step, loss, and the validation's Dice where there was one."""
+    example: tuple[str, Image, NDArray[np.uint8]] | None
+    """Name, pixels and predicted labels of a part of a validation image."""
+
+
+def train(
+    workspace: str | Path,
+    *,
+    preset: str = "tiny",
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    job_id: str | None = None,
+    batch: int | None = None,
+    tile_px: int | None = None,
+    learning_rate: float | None = None,
+    checkpoint_every_s: float = 60.0,
+    threads: int | None = None,
+    report: Report = display,
+) -> TrainingResult:
+    """Train a model on `<workspace>/inputs` and write it to `<workspace>/results/model`.
+
+    A checkpoint of the same training in `<workspace>/checkpoints` is gone on from.
+
+    Raises
+    ------
+    BadInput
+        If the data or a setting must be changed.
+    Interrupted
+        If the process was interrupted (SIGINT); a checkpoint is saved then.
+    """
+    recipe, shape = read_recipe(
+        preset,
+        minutes=minutes,
+        steps=steps,
+        seed=seed,
+        job_id=job_id,
+        batch=batch,
+        tile_px=tile_px,
+        learning_rate=learning_rate,
+        checkpoint_every_s=checkpoint_every_s,
+    )
+    torch.set_num_threads(threads or usable_cores())
+    place = Workspace(Path(workspace))
+    with Stopping() as stopping:
+        manifest = place.manifest()
+        model_input, division, tile_px = gather_material(
+            place, manifest, tile_px=recipe.tile_px, stride_px=shape.stride_px, report=report
+        )
+        recipe = recipe.model_copy(update={"tile_px": tile_px})
+        state = _start_or_resume(place, manifest, recipe, shape, report)
+        _fit(place, manifest, recipe, shape, division=division, state=state, report=report, stopping=stopping)
+        state.net.load_state_dict(state.best)
+        polarity = otsu_polarity(place, division.train, len(manifest.palette.classes))
+        measured = measure_model(
+            folded(state.net),
+            place,
+            division.val,
+            palette=manifest.palette,
+            model_input=model_input,
+            reach=Reach(shape.halo_px, shape.stride_px),
+            polarity=polarity,
+            stopping=stopping,
+        )
+        card = make_card(
+            manifest,
+            recipe=recipe,
+            model_input=model_input,
+            division=division,
+            state=state,
+            measured=measured,
+            polarity=polarity,
+        )
+        save_model(place.result("model/model.safetensors"), state.best, card)
+        write_card_files(place, card, state.curve, division)
+    return TrainingResult(card, state.curve, measured.example)
+
+
+def _start_or_resume(
+    workspace: Workspace, manifest: DatasetManifest, recipe: Recipe, shape: Preset, report: Report
+) -> TrainingState:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = new_unet(manifest.images[0].channels, len(manifest.palette.classes), shape.widths, recipe.seed).to(device)
+    state = new_state(net, learning_rate=recipe.learning_rate, total=recipe.steps)
+    found = load_newest(
+        workspace.checkpoints,
+        spec_sha256=recipe.sha256(manifest.content_sha256()),
+        warn=lambda message: report(WarningEvent(message=message)),
+    )
+    if found is not None:
+        state.restore(found)
+    return state
+
+
+def _fit(
+    workspace: Workspace,
+    manifest: DatasetManifest,
+    recipe: Recipe,
+    shape: Preset,
+    *,
+    division: Division,
+    state: TrainingState,
+    report: Report,
+    stopping: Stopping,
+) -> None:
+    names = manifest.palette.names
+    Fit(
+        state=state,
+        recipe=recipe,
+        sampler=TileSampler(
+            division.train, classes=len(names), batch=recipe.batch, tile_px=recipe.tile_px, seed=recipe.seed
+        ),
+        validation=Validation(division.val, names, stride_px=shape.stride_px),
+        background=names[0],
+        workspace=workspace,
+        spec_sha256=recipe.sha256(manifest.content_sha256()),
+        report=report,
+        stopping=stopping,
+    ).run()
