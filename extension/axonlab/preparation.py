@@ -49,6 +49,7 @@ def prepare_image(
         labels = _labels_of(source.labels, source.name, (height, width), palette)
         counted = tuple(np.bincount(labels.ravel(), minlength=UNKNOWN + 1)[: len(palette.names)].tolist())
         label_blob = cache.add(encode(labels))
+        notes = (*notes, *_doubts(counted, labels.size, source.name))
     entry = DatasetImage(
         name=source.name,
         image=cache.add(encode(pixels)),
@@ -93,3 +94,14 @@ def _labels_of(given: Given, name: str, shape: tuple[int, int], palette: Palette
             remedy=f"Use 0 to {len(palette.names) - 1} ({', '.join(palette.names)}), and {UNKNOWN} for unknown.",
         )
     return array.astype(np.uint8)
+
+
+def _doubts(labelled_px: tuple[int, ...], pixels: int, name: str) -> list[str]:
+    """What is odd about labels that hold nothing but background and unknown."""
+    if labelled_px[0] == 0 or any(labelled_px[1:]) or labelled_px[0] == pixels:
+        return []
+    note = (
+        f"The labels of {name} hold 0 and {UNKNOWN} alone, that is background and unknown; if {UNKNOWN} is to be a "
+        "class there, write its index instead."
+    )
+    return [note]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from axonlab_core.backends.model_header import START_BYTES, check_card, check_header
 from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.dataset import DatasetManifest, Split
 from axonlab_core.contract.errors import BadInput, Conflict, NotAllowed, NotFound
@@ -94,7 +95,11 @@ def _check_labels(manifest: DatasetManifest) -> None:
 
 def _check_model(spec: InferSpec, person: Person, store: Store, storage: Storage) -> None:
     with store.read() as rows:
-        find_model(rows, storage, person.name, spec)
+        key, blob = find_model(rows, storage, person.name, spec)
+    if isinstance(spec.model, JobModel):  # its runner has checked it
+        return
+    name = f"The model {blob.sha256[:12]}…"
+    check_card(name, check_header(name, storage.read_start(key, size_bytes=START_BYTES), blob.size_bytes))
 
 
 def find_model(rows: Rows, storage: Storage, owner: str, spec: InferSpec) -> tuple[str, Blob]:

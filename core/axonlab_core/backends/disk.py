@@ -163,6 +163,13 @@ class DiskStorage:
             raise TooLarge(f"The artifact has {size} bytes; at most {max_bytes} can be read here.")
         return self._path(key).read_bytes()
 
+    def read_start(self, key: str, *, size_bytes: int) -> bytes:
+        """The artifact's first bytes."""
+        if self.size_bytes(key) is None:
+            raise NotFound("There is no such artifact.", remedy="Upload it first.")
+        with self._path(key).open("rb") as file:
+            return file.read(size_bytes)
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under `prefix`."""
         start = self._path(prefix)

@@ -52,6 +52,16 @@ class Storage(Protocol):
         """
         ...
 
+    def read_start(self, key: str, *, size_bytes: int) -> bytes:
+        """The artifact's first bytes, so many or all that it has.
+
+        Raises
+        ------
+        NotFound
+            If there is no such key.
+        """
+        ...
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under `prefix` (a key's leading segments)."""
         ...

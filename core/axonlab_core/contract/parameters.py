@@ -21,6 +21,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from axonlab_core.contract.base import shortened
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.kinds import Kind
 
@@ -50,8 +51,8 @@ def check_parameter_name(name: str) -> str:
     """
     if not _PLAIN.fullmatch(name) or keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name):
         msg = (
-            f"{name!r} cannot be a parameter's name: use lower-case letters, digits and underscores, starting with a "
-            "letter, at most 60 of them, and no name that Python uses itself"
+            f"{shortened(name)} cannot be a parameter's name: use lower-case letters, digits and underscores, "
+            "starting with a letter, at most 60 of them, and no name that Python uses itself"
         )
         raise ValueError(msg)
     return name
@@ -69,11 +70,11 @@ def check_declared(kind: Kind, parameters: Mapping[str, Any]) -> None:
     remedy = f"The parameters of a {kind} job are {', '.join(declared)}."
     for name, value in parameters.items():
         if name not in declared:
-            raise BadInput(f"A {kind} job has no parameter {name!r}.", remedy=remedy)
+            raise BadInput(f"A {kind} job has no parameter {shortened(name)}.", remedy=remedy)
         whole = declared[name] is int
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             said = f"{'a whole' if whole else 'a'} number"
-            raise BadInput(f"The parameter {name} is {said}, and was given as {str(value)[:60]!r}.", remedy=remedy)
+            raise BadInput(f"The parameter {name} is {said}, and was given as {shortened(str(value))}.", remedy=remedy)
 
 
 def _check_value(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:

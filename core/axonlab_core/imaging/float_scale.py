@@ -62,9 +62,9 @@ def scale_to_16_bits(pixels: NDArray[np.floating[Any]], name: str) -> Scaled:
 def _refuse(pixels: NDArray[np.floating[Any]], name: str) -> None:
     missing = int(np.isnan(pixels).sum())
     infinite = int(np.isinf(pixels).sum())
-    counts = [f"{count:,} that are {what}" for count, what in ((missing, "NaN"), (infinite, "infinite")) if count]
+    found = " and ".join(f"{count:,} {what}" for count, what in ((missing, "NaN"), (infinite, "infinite")) if count)
     raise BadInput(
-        f"{name} has {pixels.size:,} pixels, and {' and '.join(counts)}.",
+        f"{name} holds values that are no brightness: {found} among its {pixels.size:,} pixels.",
         remedy="Fill or cut off these pixels where the image was made, and save it as 16-bit.",
     )
 

@@ -23,7 +23,7 @@ from axonlab_core.contract.palette import UNKNOWN, Palette
 from axonlab_core.imaging.float_scale import scale_to_16_bits
 from axonlab_core.imaging.formats import bmp, jpeg, png, tiff
 from axonlab_core.imaging.formats.raster import RETRY, Raster
-from axonlab_core.imaging.formats.signature import HEAD_BYTES, Container, identify
+from axonlab_core.imaging.formats.signature import HEAD_BYTES, READ_FORMATS, Container, identify
 from axonlab_core.imaging.geojson import read_geojson
 from axonlab_core.imaging.label_values import check_values
 from axonlab_core.imaging.rasterise import rasterise
@@ -60,7 +60,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Pictu
     path = Path(path)
     with _opened(path) as (file, container):
         if container is Container.json:
-            raise BadInput(f"{path.name} is JSON text, not an image.", remedy="Images are PNG, TIFF, JPEG or BMP.")
+            raise BadInput(f"{path.name} is JSON text, not an image.", remedy=READ_FORMATS)
         raster = _with_16_bits(_READERS[container](file, path.name, max_pixels=max_pixels), path.name)
         pixels = np.ascontiguousarray(_grey_where_equal(_shades(raster, path.name)))
     return Picture(pixels, raster.pixel_size_um, raster.notes)
@@ -191,7 +191,7 @@ def _painted(annotation: Annotation, name: str, shape: tuple[int, int], palette:
     try:
         labels = rasterise(annotation, shape=shape, palette=palette)
     except BadInput as error:
-        raise BadInput(f"{name}: {error.message}", remedy=error.remedy) from error
+        raise BadInput(f"{name}: {error.message[:1].lower()}{error.message[1:]}", remedy=error.remedy) from error
     if (labels == UNKNOWN).all():
         raise BadInput(
             f"{name}: no shape covers a pixel of its image, which is {shape[1]} × {shape[0]} px.",

@@ -16,6 +16,7 @@ from axonlab_core.imaging.formats.raster import (
     RETRY,
     Raster,
     check_size,
+    read_part,
     refuse_damaged,
     refuse_oriented,
     refuse_truncated,
@@ -60,9 +61,9 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
 
 def _read_header(file: BinaryIO, name: str, max_pixels: int) -> _Header:
     file.seek(len(_SIGNATURE))
-    start = file.read(_CHUNK.size + _HEADER.size + 4)
-    if len(start) < _CHUNK.size + _HEADER.size + 4:
-        refuse_truncated(name, "PNG")
+    start = read_part(file, _CHUNK.size + _HEADER.size + 4, name, "PNG")
+    if start[4:8] == b"IHDR":
+        _check_sum(start[4:-4], start[-4:], name)
     header = _Header(*_HEADER.unpack_from(start, _CHUNK.size))
     known = (header.compression, header.filtering) == (0, 0) and header.interlaced in (0, 1)
     if start[4:8] != b"IHDR" or header.bits not in _DEPTHS.get(header.colour_type, ()) or not known:
@@ -87,12 +88,8 @@ def _read_chunks(file: BinaryIO, name: str) -> dict[bytes, bytes]:
         if kind not in (b"IDAT", b"PLTE", b"tRNS", b"eXIf"):
             file.seek(size + 4, 1)
             continue
-        data = file.read(size)
-        checksum = file.read(4)
-        if len(data) < size or len(checksum) < 4:  # noqa: PLR2004 (a CRC-32 has four bytes)
-            refuse_truncated(name, "PNG")
-        if zlib.crc32(kind + data) != int.from_bytes(checksum, "big"):
-            refuse_damaged(name, "PNG", ValueError(f"checksum of its {kind.decode()} part"))
+        data = read_part(file, size, name, "PNG")
+        _check_sum(kind + data, read_part(file, 4, name, "PNG"), name)
         if kind == b"IDAT":
             pieces.append(data)
         else:
@@ -100,6 +97,11 @@ def _read_chunks(file: BinaryIO, name: str) -> dict[bytes, bytes]:
     if not pieces:
         refuse_truncated(name, "PNG")
     return {**found, b"IDAT": b"".join(pieces)}
+
+
+def _check_sum(part: bytes, checksum: bytes, name: str) -> None:
+    if zlib.crc32(part) != int.from_bytes(checksum, "big"):
+        refuse_damaged(name, "PNG", ValueError(f"wrong checksum in its part {part[:4].decode()}"))
 
 
 def _decode(name: str, header: _Header, data: bytes) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -47,6 +47,21 @@ def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
             "are taken.",
             remedy="Cut it into smaller images, or save it at a lower resolution.",
         )
+
+
+def read_part(file: BinaryIO, size: int, name: str, container: str) -> bytes:
+    """The next `size` bytes; memory for them is asked for only if the file has so many.
+
+    Raises
+    ------
+    BadInput
+        If the file ends before.
+    """
+    here = file.tell()
+    if size > file.seek(0, 2) - here:
+        refuse_truncated(name, container)
+    file.seek(here)
+    return file.read(size)
 
 
 def refuse_oriented(name: str, how: str) -> NoReturn:

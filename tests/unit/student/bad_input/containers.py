@@ -42,6 +42,13 @@ def black_png(width, height):
     return png(width, height, 8, GREY, b"\x78\xda" + block * (height // rows) + end + struct.pack(">I", check))
 
 
+def png_that_promises(size):
+    """A PNG file whose compressed pixels are said to have that many bytes, and have ten."""
+    whole = png(31, 23, 8, GREY, bytes(10))
+    at = whole.index(b"IDAT") - 4
+    return whole[:at] + struct.pack(">I", size) + whole[at + 4 :]
+
+
 def bmp_header(width, height, bits=24):
     """A BMP file without any pixels."""
     info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, 0, 2835, 2835, 0, 0)

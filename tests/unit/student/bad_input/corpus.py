@@ -1,5 +1,6 @@
 """What people hand in and cannot be used: each case writes its file, none is stored."""
 
+import io
 import json
 import pickle
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import tifffile
 
 from axonlab_core.contract.model_card import CARD_KEY
 
-from .. import bundles
+from .. import bundles  # noqa: TID252 (a package of tests has no absolute name)
 from . import containers
 
 SHAPE = (23, 31)
@@ -62,6 +63,12 @@ def _tiff(into, title, make, file="cells.tif", **options):
     into.append(Case(title, file, lambda path: tifffile.imwrite(path, make(), **({"metadata": None} | options))))
 
 
+def tiff_bytes(pixels):
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, metadata=None)
+    return out.getvalue()
+
+
 # --- images ---
 
 _bytes(IMAGES, "no content", "cells.tif", bytes)
@@ -73,11 +80,12 @@ _bytes(IMAGES, "a microscope's own format", "cells.tif", lambda: b"ZISRAWFILE" +
 _bytes(IMAGES, "unknown bytes", "cells.bmp", lambda: b"\x07\x99\xfe" * 40)
 _bytes(IMAGES, "PNG, cut off", "cells.png", lambda: imagecodecs.png_encode(PIXELS)[:-300])
 _bytes(IMAGES, "PNG, cut off within its header", "cells.png", lambda: imagecodecs.png_encode(PIXELS)[:20])
-_bytes(IMAGES, "TIFF, cut off", "cells.tif", lambda: tifffile_bytes(PIXELS)[:400])
-_bytes(IMAGES, "TIFF, cut off within its directory", "cells.tif", lambda: tifffile_bytes(PIXELS)[:40])
+_bytes(IMAGES, "TIFF, cut off", "cells.tif", lambda: tiff_bytes(PIXELS)[:400])
+_bytes(IMAGES, "TIFF, cut off within its directory", "cells.tif", lambda: tiff_bytes(PIXELS)[:40])
 _bytes(IMAGES, "JPEG, cut off", "cells.jpg", lambda: imagecodecs.jpeg8_encode(PIXELS)[:-40])
 _bytes(IMAGES, "BMP, cut off", "cells.bmp", lambda: containers.bmp_header(31, 23) + bytes(100))
 _bytes(IMAGES, "PNG, wrong CRC", "cells.png", lambda: _flipped(imagecodecs.png_encode(PIXELS), 400))
+_bytes(IMAGES, "PNG, a part of 2 GB in a small file", "cells.png", lambda: containers.png_that_promises(2**31 - 1))
 _bytes(IMAGES, "PNG, wrong CRC in its header", "cells.png", lambda: _flipped(imagecodecs.png_encode(PIXELS), 30))
 _bytes(
     IMAGES,
@@ -98,19 +106,13 @@ _bytes(
     lambda: containers.tiff_of_pages(1, width=200_000, height=200_000),
 )
 _bytes(IMAGES, "BMP header of 200,000 × 200,000 px", "cells.bmp", lambda: containers.bmp_header(200_000, 200_000))
-_bytes(IMAGES, "JPEG header of the format's largest size", "cells.jpg", lambda: containers.jpeg_that_claims(65535, 65535))
+_bytes(
+    IMAGES, "JPEG header of the format's largest size", "cells.jpg", lambda: containers.jpeg_that_claims(65535, 65535)
+)
 _bytes(IMAGES, "valid PNG of 900 megapixels under 1 MB", "cells.png", lambda: containers.black_png(30_000, 30_000))
 _bytes(IMAGES, "TIFF page that leads to itself", "cells.tif", lambda: containers.tiff_of_pages(1, last_leads_to=0))
 _bytes(IMAGES, "TIFF pages that lead in a circle", "cells.tif", lambda: containers.tiff_of_pages(3, last_leads_to=1))
 _bytes(IMAGES, "TIFF of 5,000 pages in a circle", "cells.tif", lambda: containers.tiff_of_pages(5000, last_leads_to=9))
-
-
-def tifffile_bytes(pixels):
-    import io
-
-    out = io.BytesIO()
-    tifffile.imwrite(out, pixels, metadata=None)
-    return out.getvalue()
 
 
 @case(IMAGES, "float TIFF with NaN", "cells.tif")
@@ -153,7 +155,7 @@ _labels("a class that the palette lacks", lambda: np.where(CLASSES == 2, 3, CLAS
 _labels("classes counted from 1", lambda: CLASSES + np.uint8(1))
 _labels("0/127/255 coding", lambda: np.array([0, 127, 255], np.uint8)[CLASSES])
 _labels("0/255 coding of two classes", lambda: np.array([0, 255, 254], np.uint8)[CLASSES])
-_labels("unknown written as 65535", lambda: np.where(CLASSES == 0, 65535, CLASSES).astype(np.uint16))
+_labels("unknown written as 65535", lambda: np.where(CLASSES == 0, np.uint16(65535), CLASSES))
 _labels("an instance mask", lambda: np.arange(23 * 31).reshape(SHAPE).astype(np.uint16) // 9)
 _labels("colours", lambda: np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[CLASSES])
 _bytes(LABELS, "labels as JPEG", "cells.png", lambda: imagecodecs.jpeg8_encode(CLASSES))
@@ -260,7 +262,7 @@ NAMES = {
     "a leading dash": "-rf",
     "a leading dot": ".cells",
     "a leading space": " cells",
-    "quotes": "cells \"5'\"",
+    "quotes": 'cells "5\'"',
     "an emoji": "cells 🧠",
     "a line break": "cells\nrm",
     "a NUL character": "cells\0",
