@@ -21,6 +21,13 @@ NOT_YOUR_DOING = ErrorAnswer(
     message="Something went wrong in the service. This is not your doing.",
     remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
 )
+_AGAIN = "Correct it and send the request again."
+# What FastAPI itself says, in our words.
+_FRAMEWORK = {
+    "Not Found": ("There is nothing at this address.", "Check the address and the method."),
+    "Method Not Allowed": ("This address does not take this method.", "Check the address and the method."),
+    "There was an error parsing the body": ("The request's body is not JSON.", _AGAIN),
+}
 
 
 def add_fault_answers(app: FastAPI) -> None:
@@ -53,7 +60,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    said = BadInput(_of_request(error.errors()), remedy="Correct it and send the request again.")
+    said = BadInput(_of_request(error.errors()), remedy=_AGAIN)
     return _answer(said.status, said.answer())
 
 
@@ -68,8 +75,10 @@ def _of_request(problems: Sequence[Any]) -> str:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
-    remedy = "Check the address, the method and the body."
-    said = ErrorAnswer(error="", message=f"{error.detail.rstrip('.')}.", remedy=remedy)
+    message, remedy = _FRAMEWORK.get(
+        error.detail, (f"{error.detail.rstrip('.')}.", "Check the address, the method and the body.")
+    )
+    said = ErrorAnswer(error="", message=message, remedy=remedy)
     named = error_from_answer(error.status_code, said).answer()
     return _answer(error.status_code, named, dict(error.headers or {}))
 

@@ -20,6 +20,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import PydanticCustomError
 
 from axonlab_core.contract.base import shortened
 from axonlab_core.contract.errors import BadInput
@@ -73,16 +74,18 @@ def check_declared(kind: Kind, parameters: Mapping[str, Any]) -> None:
             raise BadInput(f"A {kind} job has no parameter {shortened(name)}.", remedy=remedy)
         whole = declared[name] is int
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            said = f"{'a whole' if whole else 'a'} number"
-            raise BadInput(f"The parameter {name} is {said}, and was given as {shortened(str(value))}.", remedy=remedy)
+            raise BadInput(
+                f"parameters.{name} must be a{' whole' if whole else ''} number; {shortened(str(value))} was given.",
+                remedy=remedy,
+            )
 
 
 def _check_value(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
         return handler(value)
     except ValidationError:
-        msg = f"a parameter is a finite number, true or false, or text of at most {_LONGEST} characters"
-        raise ValueError(msg) from None
+        wanted = f"a finite number, true or false, or text of at most {_LONGEST:,} characters"
+        raise PydanticCustomError("parameter_value", "must be {wanted}", {"wanted": wanted}) from None
 
 
 ParameterName = Annotated[str, AfterValidator(check_parameter_name)]

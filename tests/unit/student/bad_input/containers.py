@@ -65,9 +65,7 @@ def jpeg_that_claims(width, height):
 
 def with_exif(jpeg, orientation, *, order=">"):
     """The JPEG file with an EXIF orientation."""
-    mark = b"MM\0*" if order == ">" else b"II*\0"
-    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
-    body = b"Exif\0\0" + mark + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)
+    body = b"Exif\0\0" + exif(orientation, order=order)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
@@ -94,3 +92,31 @@ def tiff_of_pages(count, *, width=4, height=4, last_leads_to=None):
 def safetensors(header, data=b"", *, length=None):
     """A SafeTensors file; `header` is its JSON, or bytes instead of it."""
     return struct.pack("<Q", len(header) if length is None else length) + header + data
+
+
+def interlaced_png(pixels):
+    """An 8-bit grey PNG in Adam7's seven passes."""
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    passes = [pixels[top::down, left::right] for top, left, down, right in starts]
+    rows = [b"\0" + row.tobytes() for part in passes if part.size for row in part]
+    height, width = pixels.shape
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, GREY, 0, 0, 1))
+    body = png_chunk(b"IDAT", zlib.compress(b"".join(rows)))
+    return PNG_SIGNATURE + header + body + png_chunk(b"IEND", b"")
+
+
+def bmp(pixels, *, bits, colours=b""):
+    """An uncompressed BMP of stored samples, its last row first."""
+    height, width = pixels.shape[:2]
+    row_bytes = (width * bits + 31) // 32 * 4
+    rows = [row.tobytes().ljust(row_bytes, b"\0") for row in pixels[::-1]]
+    data_at = 54 + len(colours)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, 0, 2835, 2835, len(colours) // 4, 0)
+    return b"BM" + struct.pack("<IHHI", data_at + row_bytes * height, 0, 0, data_at) + info + colours + b"".join(rows)
+
+
+def exif(orientation, *, order=">"):
+    """EXIF data with an orientation and nothing else."""
+    mark = b"MM\0*" if order == ">" else b"II*\0"
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return mark + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)

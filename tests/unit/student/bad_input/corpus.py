@@ -72,7 +72,7 @@ def tiff_bytes(pixels):
 # --- images ---
 
 _bytes(IMAGES, "no content", "cells.tif", bytes)
-_bytes(IMAGES, "text named .tif", "cells.tif", lambda: "cell,µm\n1,0.18\n".encode())
+_bytes(IMAGES, "text named .tif", "cells.tif", "cell,µm\n1,0.18\n".encode)
 _bytes(IMAGES, "a web page named .png", "cells.png", lambda: b"<!doctype html><title>Sign in</title>")
 _bytes(IMAGES, "JSON named .tif", "cells.tif", lambda: b'{"cells": 3}')
 _bytes(IMAGES, "an archive named .tif", "cells.tif", lambda: b"PK\x03\x04" + bytes(60))
