@@ -56,7 +56,8 @@ def in_plain_words(problems: Sequence[Any]) -> str:
     """One sentence that names the field: the first problem of pydantic's list."""
     first = problems[0]
     kind, given, context = first["type"], first.get("input"), first.get("ctx") or {}
-    path = [str(part) for part in first["loc"] if part not in _IN]
+    path = [str(part) for part in first["loc"]]
+    path = path[1:] if path and path[0] in _IN else path
     if path and path[-1] == _KEY:  # the name itself is wrong, and the message shows it
         path = []
     field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)

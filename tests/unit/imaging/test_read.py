@@ -521,7 +521,7 @@ TRIANGLE = [[1, 1], [5, 1], [5, 5], [1, 1]]
         ({"type": "Polygon", "coordinates": [SQUARE]}, "bare Polygon"),
         (collection(feature([SQUARE], name="axn")), "class 'axn', which the palette does not have"),
         (collection(feature([SQUARE], name="axn")), "background, myelin, axon"),
-        (collection({**feature([SQUARE]), "properties": None}), "Shape 1 has no class"),
+        (collection({**feature([SQUARE]), "properties": None}), "shape 1 has no class"),
         (collection(feature([SQUARE]), {"type": "Feature", "geometry": None}), "shape 2 has no geometry"),
         (collection(feature([[1, 2]], kind="MultiPoint")), "is a MultiPoint"),
         (collection(feature([[[1, 1], [2, 2]]])), "too few points"),

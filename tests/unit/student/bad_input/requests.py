@@ -1,6 +1,6 @@
 """Requests that no client of ours would send."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _SPEC = {"kind": "train", "dataset": "0" * 64, "steps": 3}
 
@@ -13,7 +13,8 @@ class BadRequest:
     method: str
     path: str
     body: object = None
-    headers: dict = field(default_factory=dict)
+    by_runner: bool = False
+    """Whether a run sends it, with its own token."""
 
     def __str__(self):
         return self.title.replace(" ", "_")
@@ -25,6 +26,11 @@ def _job(title, spec=None, **more):
 
 def _upload(title, **blob):
     return BadRequest(title, "POST", "uploads", {"blobs": [{"sha256": "0" * 64, "size_bytes": 1} | blob]})
+
+
+def _result(title, path):
+    blob = {"sha256": "0" * 64, "size_bytes": 1, "path": path}
+    return BadRequest(title, "POST", "runs/{job}/1/outputs", {"files": [blob]}, by_runner=True)
 
 
 REQUESTS = [
@@ -59,6 +65,12 @@ REQUESTS = [
     BadRequest("a file with a leading dash", "GET", "jobs/{job}/artifacts/-rf/ticket"),
     BadRequest("a file of 250 characters", "GET", "jobs/{job}/artifacts/" + "f" * 250 + "/ticket"),
     BadRequest("events after number -1", "GET", "jobs/{job}/events?after=-1"),
+    _result("a result's path that climbs", "../../x"),
+    _result("a result's absolute path", "/etc/passwd"),
+    _result("a result's path with a leading dash", "model/-rf"),
+    _result("a result's path with quotes", 'model/"x"'),
+    _result("a result's path with an emoji", "🧠/x"),
+    _result("a result's path of 600 characters", "x/" * 299 + "xx"),
     BadRequest("a link that nobody signed", "GET", "storage/..%2F..%2Fetc%2Fpasswd"),
     BadRequest("a route that is not there", "GET", "jbos"),
     BadRequest("another method", "DELETE", "jobs"),

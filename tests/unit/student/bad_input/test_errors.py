@@ -1,6 +1,8 @@
 """Every bad input in every way in: the same sentence, the same remedy, nothing left over; docs/errors.md says so."""
 
 import json
+import subprocess
+import sys
 
 import httpx
 import imagecodecs
@@ -16,9 +18,11 @@ from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
 from axonlab_core.contract.errors import BadInput, ErrorAnswer, UserError
 
 from .. import bundles  # noqa: TID252 (a package of tests has no absolute name)
-from . import corpus, document, errors_document, requests
+from ..service import MACHINE  # noqa: TID252
+from . import containers, corpus, document, errors_document, requests
 
 HERE = ("--steps", "1", "--out", "out", "--here")
+ANA = "ana-token"
 OPTIONS = {"minutes", "steps", "preset", "seed"}
 
 
@@ -135,12 +139,52 @@ def test_values(title, folders, refuses, errors, client, running, data):  # noqa
 def test_requests(case, errors, client, running, data):
     job_id = client.train(data, steps=3).id if "{job}" in case.path else "{job}"
     path = case.path.replace("{job}", job_id)
-    status = post(running, case.method, path, case.body).status_code
-    answer = refused(running, case.method, path, case.body, status=status)
+    token = claim(running, job_id) if case.by_runner else ANA
+    status = post(running, case.method, path, case.body, token=token).status_code
+    answer = refused(running, case.method, path, case.body, token=token)
     assert answer.message[-1] == answer.remedy[-1] == "."
     shown = case.path if len(case.path) < 60 else case.path[:40] + "…"
     errors.row(errors_document.REQUESTS, case.title, f"`{case.method} {shown}`", str(status),
                answer.message.replace(job_id, "{job}"), answer.remedy)  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [("train", "--images"), ("segment",)])
+def test_the_command_itself_ends_with_2(start, folders):
+    put(folders / "images", corpus.IMAGES[0])
+    rest = {
+        "train": ["--labels", "labels", *HERE],
+        "segment": ["--model", "good.safetensors", "--out", "out", "--here"],
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", "from axonlab_core.cli import main; main()", *start, "images", *rest[start[0]]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Error: cells.tif is empty (0 bytes).\n  → Copy it again" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (folders / "out").exists()
+
+
+def test_an_image_beyond_this_machines_memory_is_refused_in_words(tmp_path):
+    (tmp_path / "cells.png").write_bytes(containers.black_png(19_000, 20_000))
+    script = """
+import resource
+from pathlib import Path
+from axonlab_core.contract.errors import BadInput
+from axonlab_core.imaging.read import read_image
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    read_image("cells.png")
+except BadInput as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "cells.png does not fit into this machine's memory. Cut it into smaller images." in ended.stdout, ended
 
 
 def test_a_file_whose_name_looks_like_an_option(folders, refuses):
@@ -188,15 +232,21 @@ def send_manifest(client, name):
     return listing.sha256
 
 
-def post(running, method, path, body):
+def claim(running, job_id):
+    """Token of a run of the job."""
+    body = {"capabilities": MACHINE.model_dump(mode="json")}
+    return post(running, "POST", f"runner/jobs/{job_id}/claim", body, token="runner-token").json()["token"]
+
+
+def post(running, method, path, body, *, token=ANA):
     content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    headers = {"Authorization": "Bearer ana-token", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     return httpx.request(method, f"{running[0]}/api/v1/{path}", content=content, headers=headers, timeout=30)
 
 
-def refused(running, method, path, body, *, status=None):
+def refused(running, method, path, body, *, status=None, token=ANA):
     """The answer, which is a 4xx in our form."""
-    answer = post(running, method, path, body)
+    answer = post(running, method, path, body, token=token)
     assert 400 <= answer.status_code < 500, answer.text
     assert status in (None, answer.status_code), answer.text
     return ErrorAnswer.model_validate_json(answer.content)
