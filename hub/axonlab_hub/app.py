@@ -15,13 +15,15 @@ from axonlab_core import __version__
 from axonlab_core.backends.storage import open_storage
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import AxonlabError
-from axonlab_hub import link_routes, routes, runner_routes
+from axonlab_hub import course_routes, link_routes, routes, run_routes, runner_routes
 from axonlab_hub.artifacts import Artifacts
 from axonlab_hub.auth import HubIdentities, Identities
 from axonlab_hub.faults import add_fault_answers
-from axonlab_hub.guards import BodyLimit, Headers
+from axonlab_hub.guards import BodyDeadline, BodyLimit, Headers
 from axonlab_hub.jobs import Jobs
 from axonlab_hub.parts import Parts
+from axonlab_hub.publishing import Publishing
+from axonlab_hub.rates import Rates
 from axonlab_hub.runs import Runs
 from axonlab_hub.secrets_folder import kept_secret
 from axonlab_hub.settings import Settings
@@ -48,25 +50,46 @@ def create_app(
         jobs=jobs,
         runs=Runs(store, storage, settings, jobs, ring=notifier.ring, clock=clock),
         artifacts=Artifacts(store, storage, settings),
+        publishing=Publishing(store, storage, settings, clock=clock),
         clock=clock,
     )
-    # The documentation pages would load scripts from elsewhere.
+    api = settings.service_prefix.rstrip("/") + "/api/v1"
+    # The documentation pages would load scripts from elsewhere; what they show is open to everybody.
     app = FastAPI(
-        title="Axonlab", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
+        title="Axonlab",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{api}/openapi.json",
+        generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}",
     )
     app.state.parts = parts
-    app.state.identities = identities or HubIdentities(settings.hub_api_url, cache_s=settings.identity_cache_s)
-    api = settings.service_prefix.rstrip("/") + "/api/v1"
-    for router in (_open_router(), routes.router, runner_routes.router, link_routes.router):
+    app.state.rates = Rates(settings.requests_per_s, burst=settings.request_burst)
+    app.state.identities = identities or HubIdentities(
+        settings.hub_api_url,
+        cache_s=settings.identity_cache_s,
+        unknown_cache_s=settings.unknown_token_cache_s,
+        unknown_per_s=settings.unknown_tokens_per_s,
+    )
+    for router in (
+        _open_router(),
+        routes.router,
+        course_routes.router,
+        runner_routes.router,
+        run_routes.router,
+        link_routes.router,
+    ):
         app.include_router(router, prefix=api)
     add_fault_answers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, spare=f"{api}/storage/")
+    app.add_middleware(BodyDeadline, timeout_s=settings.body_timeout_s, by_piece=f"{api}/storage/")
     app.add_middleware(Headers)
     return app
 
 
 def _open_router() -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(tags=["open"])
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -79,7 +102,7 @@ def _open_router() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
-    await run_in_threadpool(parts.store.create_tables)
+    await run_in_threadpool(parts.store.upgrade)
     parts.notifier.start()
     sweeping = asyncio.create_task(_sweep(parts))
     try:

@@ -12,9 +12,11 @@ from axonlab_core.contract.keys import blob_key, checkpoint_key, result_key, use
 from axonlab_core.contract.runs import InputsAnswer, OutputsAnswer, OutputsRequest
 from axonlab_core.contract.tickets import Blob, FileBlob, FileTicket, Ticket, UploadAnswer, UploadRequest
 from axonlab_hub.access import RunCall, current_run, visible_job
-from axonlab_hub.admission import find_model, read_manifest
+from axonlab_hub.admission import read_manifest, require_member
 from axonlab_hub.auth import Person
 from axonlab_hub.checkpoints import newest_checkpoint
+from axonlab_hub.holdings import Holdings
+from axonlab_hub.job_models import find_model
 from axonlab_hub.settings import Settings
 from axonlab_hub.store import Store
 from axonlab_hub.tables import ArtifactRow, JobRow
@@ -34,9 +36,21 @@ class Artifacts:
     # -- people ------------------------------------------------------------------------------------------
 
     def uploads(self, person: Person, request: UploadRequest) -> UploadAnswer:
-        """A ticket for each blob that this person does not have yet; nobody else's blobs are looked at."""
+        """A ticket for each blob that neither this person nor the course has; nobody else's blobs are looked at."""
+        offered: dict[str, int] = {}
+        if request.course is not None:
+            require_member(person, request.course)
+            with self._store.read() as rows:
+                offered = rows.offered(request.course)
         namespace = user_namespace(person.name)
-        return UploadAnswer(tickets=tuple(self._upload(blob_key(namespace, b.sha256), b) for b in request.blobs))
+        return UploadAnswer(
+            tickets=tuple(
+                None
+                if offered.get(blob.sha256) == blob.size_bytes
+                else self._upload(blob_key(namespace, blob.sha256), blob)
+                for blob in request.blobs
+            )
+        )
 
     def listing(self, person: Person, job_id: str) -> ArtifactsAnswer:
         """The files with which the job's last run ended."""
@@ -61,7 +75,7 @@ class Artifacts:
         with self._store.read() as rows:
             job, _ = current_run(rows, call, lock=False)
             spec = job_spec.validate_json(job.spec)
-            model = find_model(rows, self._storage, job.owner, spec) if isinstance(spec, InferSpec) else None
+            model = find_model(rows, self._storage, job.owner, spec.model) if isinstance(spec, InferSpec) else None
             checkpoint = newest_checkpoint(rows, self._storage, call.job_id, before=call.attempt)
         files = list(self._dataset_files(job, spec.dataset))
         if model is not None:
@@ -99,18 +113,16 @@ class Artifacts:
         return OutputsAnswer(tickets=tickets)
 
     def _dataset_files(self, job: JobRow, sha256: str) -> list[tuple[str, FileBlob]]:
-        namespace = user_namespace(job.owner)
-        key = blob_key(namespace, sha256)
-        manifest = read_manifest(self._storage, job.owner, sha256)
-        size = self._storage.size_bytes(key) or 0
-        blobs = [
-            (
-                blob_key(namespace, blob.sha256),
-                FileBlob(sha256=blob.sha256, size_bytes=blob.size_bytes, path=f"blobs/{blob.sha256}"),
-            )
-            for blob in manifest.blobs()
-        ]
-        return [(key, FileBlob(sha256=sha256, size_bytes=size, path="dataset.json")), *blobs]
+        holdings = Holdings(self._storage, job.owner, job.course)
+        manifest = read_manifest(holdings, sha256)
+        wanted = {"dataset.json": sha256} | {f"blobs/{blob.sha256}": blob.sha256 for blob in manifest.blobs()}
+        files: list[tuple[str, FileBlob]] = []
+        for path, blob in wanted.items():
+            found = holdings.find(blob)
+            if found is None:
+                raise NotFound(f"{path} of job {job.id} is no longer there.", remedy="Upload it and submit again.")
+            files.append((found[0], FileBlob(sha256=blob, size_bytes=found[1], path=path)))
+        return files
 
     def _file_ticket(self, key: str, file: FileBlob) -> FileTicket:
         return FileTicket(file=file, ticket=self._storage.download_ticket(key, lifetime=self._lifetime))

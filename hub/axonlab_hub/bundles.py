@@ -9,7 +9,7 @@ from axonlab_core.contract.errors import Conflict
 from axonlab_core.contract.keys import result_key
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.tickets import FileBlob
-from axonlab_hub.admission import MODEL_PATH
+from axonlab_hub.job_models import MODEL_PATH
 from axonlab_hub.tables import ArtifactRow
 
 _MASKS = "masks/"

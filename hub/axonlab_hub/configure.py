@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from axonlab_hub.scopes import ACCESS, RUN, SUBMIT
+from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 from axonlab_hub.secrets_folder import kept_secret
 from axonlab_hub.settings import Settings
 
@@ -24,7 +24,7 @@ def configure(c: Any, settings: Settings) -> None:
     _addresses(c, settings)
     _files(c, settings)
     _people(c, settings)
-    _permissions(c)
+    _permissions(c, settings)
     _services(c, settings)
     _servers(c, settings)
 
@@ -73,13 +73,23 @@ def _people(c: Any, settings: Settings) -> None:
     c.SharedPasswordAuthenticator.user_password = kept_secret(settings.state / "unused-password")
 
 
-def _permissions(c: Any) -> None:
+def _permissions(c: Any, settings: Settings) -> None:
     c.JupyterHub.custom_scopes = {
         SUBMIT: {"description": "Submit jobs to Axonlab, and see one's own."},
+        TEACH: {
+            "description": "Publish images and models for the courses of which one is staff.",
+            "subscopes": [SUBMIT],
+        },
         RUN: {"description": "Take jobs from Axonlab and carry them out."},
     }
     c.JupyterHub.load_roles = [
         {"name": "user", "description": "Everybody who logs in.", "scopes": ["self", ACCESS, SUBMIT]},
+        {
+            "name": "axonlab-staff",
+            "description": "Staff of a course.",
+            "scopes": [TEACH],
+            "groups": [_GROUPS["teacher"].format(settings.course)],
+        },
         {
             "name": "axonlab-runner",
             "description": "Carries out jobs.",
@@ -87,8 +97,8 @@ def _permissions(c: Any) -> None:
             "services": ["axonlab-runner"],
         },
     ]
-    # The first two are the hub's defaults, which this list replaces.
-    c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", ACCESS, SUBMIT]
+    # The first two are the hub's defaults, which this list replaces. Nobody's server gets what its owner lacks.
+    c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", ACCESS, SUBMIT, TEACH]
 
 
 def _services(c: Any, settings: Settings) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from axonlab_core.contract.errors import AxonlabError, BadInput, ErrorAnswer, PlatformError, error_from_answer
+from axonlab_core.contract.errors import (
+    AxonlabError,
+    BadInput,
+    ErrorAnswer,
+    LimitReached,
+    NotSignedIn,
+    PlatformError,
+    error_from_answer,
+)
 from axonlab_core.contract.plain_words import in_plain_words
 
 logger = logging.getLogger(__name__)
@@ -26,7 +35,6 @@ _AGAIN = "Correct it and send the request again."
 _FRAMEWORK = {
     "Not Found": ("There is nothing at this address.", "Check the address and the method."),
     "Method Not Allowed": ("This address does not take this method.", "Check the address and the method."),
-    "There was an error parsing the body": ("The request's body is not JSON.", _AGAIN),
 }
 
 
@@ -50,18 +58,24 @@ def _answer(status: int, body: ErrorAnswer, headers: dict[str, str] | None = Non
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AxonlabError)  # noqa: S101 (registered for it)
     if not isinstance(error, PlatformError):
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004
-        return _answer(error.status, error.answer(), headers)
+        return _answer(error.status, error.answer(), _headers(error))
     logger.error("%s was answered %d", _what(request), error.status, exc_info=error)
     said = error.answer() if error.retryable else NOT_YOUR_DOING
     return _answer(error.status, said, {"Retry-After": "1"} if error.retryable else None)
 
 
+def _headers(error: AxonlabError) -> dict[str, str]:
+    if isinstance(error, NotSignedIn):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, LimitReached) and error.retry_after_s is not None:
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    return {}
+
+
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    said = BadInput(_of_request(error.errors()), remedy=_AGAIN)
-    return _answer(said.status, said.answer())
+    return error_response(BadInput(_of_request(error.errors()), remedy=_AGAIN))
 
 
 def _of_request(problems: Sequence[Any]) -> str:
@@ -75,6 +89,8 @@ def _of_request(problems: Sequence[Any]) -> str:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    if error.status_code == status.HTTP_400_BAD_REQUEST:  # FastAPI's word for bytes that are no text at all
+        return error_response(BadInput("The request's body is not JSON.", remedy=_AGAIN))
     message, remedy = _FRAMEWORK.get(
         error.detail, (f"{error.detail.rstrip('.')}.", "Check the address, the method and the body.")
     )

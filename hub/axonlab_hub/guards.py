@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from starlette import status
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,3 +70,38 @@ class BodyLimit:
         return TooLarge(
             f"The request's body is larger than {self._max_bytes} bytes.", remedy="Send fewer things at a time."
         )
+
+
+class BodyDeadline:
+    """Gives up on bodies that do not arrive: a request as a whole, an upload piece by piece."""
+
+    def __init__(self, app: ASGIApp, *, timeout_s: float, by_piece: str) -> None:
+        self._app = app
+        self._timeout_s = timeout_s
+        self._by_piece = by_piece
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        by_piece = scope["path"].startswith(self._by_piece)
+        ends_at = loop.time() + self._timeout_s
+        complete = False
+
+        async def in_time() -> Message:
+            nonlocal complete
+            if complete:  # what follows is the end of the connection, which may come when it likes
+                return await receive()
+            try:
+                async with asyncio.timeout_at(loop.time() + self._timeout_s if by_piece else ends_at):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    status.HTTP_408_REQUEST_TIMEOUT, f"The request's body did not arrive within {self._timeout_s:g} s"
+                ) from None
+            complete = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, in_time, send)

@@ -17,12 +17,13 @@ from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import Conflict, LimitReached, NotAllowed
 from axonlab_core.contract.events import StateEvent
-from axonlab_core.contract.jobs import Job, SubmitRequest, job_spec
+from axonlab_core.contract.jobs import InferSpec, Job, ResubmitRequest, SubmitRequest, TrainSpec, job_spec
 from axonlab_core.contract.states import JobState, Reason, Trigger, next_state
 from axonlab_hub.access import visible_job
-from axonlab_hub.admission import admit
+from axonlab_hub.admission import admit, placed
 from axonlab_hub.auth import Person
 from axonlab_hub.checkpoints import drop_all
+from axonlab_hub.model_rows import note_missing_models
 from axonlab_hub.queueing import as_job
 from axonlab_hub.settings import Settings
 from axonlab_hub.store import Duplicate, Rows, Store
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 _ALPHABET = string.digits + string.ascii_lowercase
 _ID_CHARACTERS = 20
 _LEASE = "lease"
-_NOT_A_RUNNERS_WORD = frozenset({Reason.done, Reason.too_many_attempts})
 
 
 class Jobs:
@@ -65,17 +65,41 @@ class Jobs:
         UserError
             If it cannot be admitted.
         """
-        if (known := self._known(person, request)) is not None:
+        return self._enter(person, request.spec, request.idempotency_key)
+
+    def resubmit(self, person: Person, job_id: str, request: ResubmitRequest) -> tuple[Job, bool]:
+        """A new job that asks for the same as one that is over, and whether it is new.
+
+        Raises
+        ------
+        Conflict
+            If that job is not over.
+        """
+        with self._store.read() as rows:
+            job = visible_job(rows, person, job_id)
+        if job.owner != person.name:
+            raise NotAllowed(f"Job {job_id} belongs to {job.owner}.", remedy="Only its owner can submit it again.")
+        if not JobState(job.state).is_final:
+            raise Conflict(f"Job {job_id} is {job.state}.", remedy="Wait until it is over, or cancel it first.")
+        return self._enter(person, job_spec.validate_json(job.spec), request.idempotency_key, origin=job_id)
+
+    def _enter(
+        self, person: Person, asked: TrainSpec | InferSpec, key: str | None, *, origin: str | None = None
+    ) -> tuple[Job, bool]:
+        if (known := self._known(person, asked, key, origin)) is not None:
             return known, False
-        admit(request.spec, person, self._store, self._storage)
+        spec = placed(asked, person)
+        admit(spec, person, self._store, self._storage)
         now = self._clock()
         row = JobRow(
             id="".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARACTERS)),
             owner=person.name,
-            course=request.spec.course,
-            kind=request.spec.kind,
-            spec=request.spec.model_dump_json(),
-            idempotency_key=request.idempotency_key,
+            course=spec.course,
+            assignment=spec.assignment,
+            kind=spec.kind,
+            spec=spec.model_dump_json(),
+            idempotency_key=key,
+            resubmitted_from=origin,
             state=JobState.queued,
             created_at=now,
         )
@@ -86,7 +110,7 @@ class Jobs:
                 self._note(rows, row, JobState.queued, None, "")
                 job = as_job(rows, row, now)
         except Duplicate:
-            known = self._known(person, request)
+            known = self._known(person, asked, key, origin)
             if known is None:
                 raise
             return known, False
@@ -110,7 +134,7 @@ class Jobs:
     # -- what time does ----------------------------------------------------------------------------------
 
     def sweep(self) -> int:
-        """How many runs were given up because their lease ran out; also removes what finished jobs left."""
+        """How many runs were given up because their lease ran out; also puts finished jobs' things in order."""
         with self._store.read() as rows:
             lapsed = rows.lapsed(self._clock())
         given_up = sum(self._give_up(run) for run in lapsed)
@@ -118,6 +142,7 @@ class Jobs:
             finished = rows.final_with_checkpoints()
         for job_id in finished:
             drop_all(self._store, self._storage, job_id)
+        note_missing_models(self._store, self._storage)
         return given_up
 
     def _give_up(self, seen: RunRow) -> bool:
@@ -188,14 +213,17 @@ class Jobs:
         body = StateEvent(state=state, reason=reason, message=message).model_dump_json()
         rows.append(job.id, job.attempt, self._clock(), [body])
 
-    def _known(self, person: Person, request: SubmitRequest) -> Job | None:
-        if request.idempotency_key is None:
+    def _known(self, person: Person, asked: TrainSpec | InferSpec, key: str | None, origin: str | None) -> Job | None:
+        if key is None:
             return None
         with self._store.read() as rows:
-            row = rows.job_by_key(person.name, request.idempotency_key)
+            row = rows.job_by_key(person.name, key)
             if row is None:
                 return None
-            if job_spec.validate_json(row.spec) != request.spec:
+            stored = job_spec.validate_json(row.spec)
+            if asked.course is None:  # the service may have chosen one
+                stored = stored.model_copy(update={"course": None})
+            if stored != asked or row.resubmitted_from != origin:
                 raise Conflict(
                     f"The idempotency key was used for job {row.id}, which asks for something else.",
                     remedy="Use a new key for a new job.",

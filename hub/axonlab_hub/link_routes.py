@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from axonlab_core.backends.disk import LINK_PATH, DiskStorage, Receiver
 from axonlab_core.contract.errors import NotFound, Unavailable
+from axonlab_hub.documentation import BYTES, errors
 from axonlab_hub.parts import Parts, parts_of
 
-router = APIRouter()
+router = APIRouter(tags=["links"], responses=errors(404, 409))
 _WRITE_BYTES = 2**20
 _PATH = LINK_PATH.removeprefix("api/v1") + "/{token}"
 
@@ -28,7 +29,7 @@ def disk_of(parts: Annotated[Parts, Depends(parts_of)]) -> DiskStorage:
 Disk = Annotated[DiskStorage, Depends(disk_of)]
 
 
-@router.get(_PATH)
+@router.get(_PATH, response_class=FileResponse, responses=BYTES)
 def read(token: str, disk: Disk) -> FileResponse:
     """The bytes of an artifact, or a range of them."""
     path = disk.locate(disk.open_link(token, "get"))

@@ -11,6 +11,7 @@ from fastapi import Request
 from axonlab_core.backends.storage import Storage
 from axonlab_hub.artifacts import Artifacts
 from axonlab_hub.jobs import Jobs
+from axonlab_hub.publishing import Publishing
 from axonlab_hub.runs import Runs
 from axonlab_hub.settings import Settings
 from axonlab_hub.store import Store
@@ -28,6 +29,7 @@ class Parts:
     jobs: Jobs
     runs: Runs
     artifacts: Artifacts
+    publishing: Publishing
     clock: Callable[[], datetime]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import TypeAdapter
 
@@ -12,22 +11,22 @@ from axonlab_core.contract.jobs import Job, job_spec
 from axonlab_core.contract.kinds import Capabilities, Kind, shortfalls
 from axonlab_core.contract.runs import NextAnswer
 from axonlab_core.contract.states import JobState, Reason
+from axonlab_hub.forecast import Forecast
 from axonlab_hub.store import Rows
 from axonlab_hub.tables import JobRow, RunnerRow
 
-SEEN_RECENTLY = timedelta(minutes=1)
-_NAMED = 3
 _EVENTS_AT_ONCE = 500
 _body = TypeAdapter[EventBody](EventBody)
 
 
-def as_job(rows: Rows, row: JobRow, now: datetime) -> Job:
-    """The job as its owner sees it."""
-    queued = row.state == JobState.queued
-    message = row.message
-    if queued:
-        missing = no_runner(row.kind, rows.runners_since(now - SEEN_RECENTLY))
-        message = " ".join(part for part in (message, missing) if part)
+def as_job(rows: Rows, row: JobRow, now: datetime, forecast: Forecast | None = None) -> Job:
+    """The job as its owner sees it; a list gives all of its jobs the same forecast."""
+    message, position, start_s = row.message, None, None
+    if row.state == JobState.queued:
+        forecast = forecast or Forecast(rows, now)
+        message = " ".join(part for part in (message, forecast.why_nobody(row.kind)) if part)
+        position = rows.ahead(row) + 1
+        start_s = forecast.start_s(row.id)
     return Job(
         id=row.id,
         owner=row.owner,
@@ -37,28 +36,13 @@ def as_job(rows: Rows, row: JobRow, now: datetime) -> Job:
         message=message,
         attempt=row.attempt,
         cancel_requested=row.cancel_requested,
-        queue_position=rows.ahead(row) + 1 if queued else None,
+        queue_position=position,
+        expected_start_s=start_s,
+        resubmitted_from=row.resubmitted_from,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
-
-
-def no_runner(kind: str, runners: Sequence[RunnerRow]) -> str:
-    """Why no runner seen lately could take a job of that kind; empty if one could."""
-    if not runners:
-        return (
-            "No runner has asked for work in the last minute, so the job waits. "
-            "If it stays so, ask the operator to start one (axonlab runner)."
-        )
-    machines = [Capabilities.read_answer(runner.capabilities) for runner in runners]
-    lacks = [(machine.name, shortfalls(Kind(kind), machine)) for machine in machines]
-    if any(not short for _, short in lacks):
-        return ""
-    reasons = "; ".join(f"{name}: {', '.join(short)}" for name, short in lacks[:_NAMED])
-    count = "The only runner" if len(lacks) == 1 else f"None of the {len(lacks)} runners"
-    verb = "cannot take this job" if len(lacks) == 1 else "can take this job"
-    return f"{count} seen in the last minute {verb}, so it waits ({reasons}). Ask the operator for a larger machine."
 
 
 def servable(machine: Capabilities) -> tuple[Kind, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from axonlab_core.backends.storage import Storage
@@ -24,10 +24,11 @@ from axonlab_hub.access import RunCall, current_run, opened_run
 from axonlab_hub.bundles import present_files, require_bundle
 from axonlab_hub.checkpoints import drop_all, drop_old, note_checkpoint
 from axonlab_hub.jobs import Jobs
+from axonlab_hub.model_rows import model_row
 from axonlab_hub.queueing import as_job
 from axonlab_hub.settings import Settings
 from axonlab_hub.store import Rows, Store
-from axonlab_hub.tables import ArtifactRow, RunRow
+from axonlab_hub.tables import ArtifactRow, Base, RunRow
 from axonlab_hub.waiting import QUEUE, job_topic
 
 _NOT_A_RUNNERS_WORD = frozenset({Reason.done, Reason.too_many_attempts})
@@ -171,7 +172,10 @@ class Runs:
         require_bundle(
             self._storage, call.job_id, call.attempt, kind=Kind(job.kind), files=request.files, announced=announced
         )
-        return self._end(call, "complete", Trigger.complete, reason=Reason.done, files=request.files)
+        model = model_row(self._storage, job, request.files)
+        return self._end(
+            call, "complete", Trigger.complete, reason=Reason.done, files=request.files, also=[model] if model else []
+        )
 
     def fail(self, call: RunCall, request: FailRequest) -> Job:
         """The job: failed, cancelled, or queued again where the platform failed and attempts remain."""
@@ -200,6 +204,7 @@ class Runs:
         reason: Reason | None = None,
         message: str = "",
         files: tuple[FileBlob, ...] = (),
+        also: Sequence[Base] = (),
     ) -> Job:
         now = self._clock()
         with self._store.write() as rows:
@@ -218,6 +223,8 @@ class Runs:
                         listed=True,
                     )
                 )
+            for row in also:
+                rows.put(row)
             if trigger is Trigger.lose:
                 self._jobs.lose(rows, job, f"Run {run.attempt} on {run.runner} was given up: {message}")
             elif trigger is Trigger.hand_back:

@@ -54,6 +54,16 @@ class Settings(BaseModel):
     """Of a JSON request; blobs go through links, which have their own size."""
     identity_cache_s: float = Field(default=30, ge=0, le=60)
     """For how long the hub's answer about a token is believed."""
+    unknown_token_cache_s: float = Field(default=5, ge=0, le=60)
+    """For how long it is believed that the hub knows nothing of a token."""
+    unknown_tokens_per_s: float = Field(default=10, gt=0)
+    """How many tokens that turn out unknown the hub is asked about, ten times as many at once."""
+    requests_per_s: float = Field(default=20, gt=0)
+    """Of one user, in the long run; in each replica."""
+    request_burst: int = Field(default=100, ge=1)
+    """Of one user, at once."""
+    body_timeout_s: float = Field(default=30, gt=0)
+    """Within which a JSON request must have arrived, and each piece of an upload after the one before."""
     recheck_s: float = Field(default=1.0, gt=0)
     """How often a long poll looks into the database, in case another replica changed it."""
 

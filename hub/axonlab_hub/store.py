@@ -30,6 +30,9 @@ from sqlalchemy.orm import Session
 
 from axonlab_core.contract.errors import Unavailable
 from axonlab_core.contract.states import JobState
+from axonlab_hub.listing_rows import ListingRows
+from axonlab_hub.published_rows import PublishedRows
+from axonlab_hub.schema import upgrade_schema
 from axonlab_hub.tables import ArtifactRow, Base, CheckpointRow, EventRow, JobRow, RunnerRow, RunRow
 
 _BUSY_MS = 10_000
@@ -50,10 +53,10 @@ class Store:
             _prepare_sqlite(self._engine)
         self._writer = self._engine.execution_options(**{_WRITES: True})
 
-    def create_tables(self) -> None:
-        """Make the tables that are not there yet."""
-        with _reachable():
-            Base.metadata.create_all(self._writer)
+    def upgrade(self) -> None:
+        """Bring the tables to the form that this version needs."""
+        with _reachable(), self._writer.begin() as connection:
+            upgrade_schema(connection)
 
     def close(self) -> None:
         """Close the connections."""
@@ -81,7 +84,7 @@ class Store:
             raise Duplicate("Two calls wrote the same thing at once.", remedy="Try again.") from error
 
 
-class Rows:
+class Rows(ListingRows, PublishedRows):
     """What can be asked of, and done to, the rows within one transaction."""
 
     def __init__(self, session: Session) -> None:

@@ -38,14 +38,18 @@ class JobRow(Base):
     __table_args__ = (
         UniqueConstraint("owner", "idempotency_key"),
         Index("ix_jobs_queue", "state", "kind", "created_at", "id"),
+        Index("ix_jobs_of_owner", "owner", "created_at", "id"),
+        Index("ix_jobs_of_course", "course", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     owner: Mapped[str] = mapped_column(String(255), index=True)
     course: Mapped[str | None] = mapped_column(String(63))
+    assignment: Mapped[str | None] = mapped_column(String(100))
     kind: Mapped[str] = mapped_column(String(20))
     spec: Mapped[str] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(100))
+    resubmitted_from: Mapped[str | None] = mapped_column(String(40))
     state: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str | None] = mapped_column(String(30))
     message: Mapped[str] = mapped_column(Text, default="")
@@ -121,3 +125,61 @@ class RunnerRow(Base):
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     capabilities: Mapped[str] = mapped_column(Text)
     seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class ModelRow(Base):
+    """The model that a train job ended with, and what its card says of it."""
+
+    __tablename__ = "models"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    summary: Mapped[str | None] = mapped_column(Text)
+    """JSON; null where the file has no card that can be read."""
+
+
+class PublishedModelRow(Base):
+    """A base model of a course."""
+
+    __tablename__ = "published_models"
+
+    course: Mapped[str] = mapped_column(String(63), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    note: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    summary: Mapped[str] = mapped_column(Text)
+    published_by: Mapped[str] = mapped_column(String(255))
+    published_at: Mapped[datetime]
+
+
+class PublishedImagesRow(Base):
+    """A data set of a course; its hash is its manifest's."""
+
+    __tablename__ = "published_images"
+
+    course: Mapped[str] = mapped_column(String(63), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    note: Mapped[str] = mapped_column(Text)
+    manifest_bytes: Mapped[int] = mapped_column(BigInteger)
+    images: Mapped[int]
+    labelled: Mapped[int]
+    classes: Mapped[str] = mapped_column(Text)
+    """JSON."""
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    published_by: Mapped[str] = mapped_column(String(255))
+    published_at: Mapped[datetime]
+
+
+class PublishedBlobRow(Base):
+    """A blob that a course offers, because `item` (the hash of a model or of a manifest) is published there."""
+
+    __tablename__ = "published_blobs"
+    __table_args__ = (Index("ix_published_blobs", "course", "sha256"),)
+
+    course: Mapped[str] = mapped_column(String(63), primary_key=True)
+    item: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)

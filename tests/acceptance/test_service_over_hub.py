@@ -11,12 +11,14 @@ import pytest
 
 from axonlab_core.backends.transfer import download, upload
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
-from axonlab_core.contract.errors import Fenced, NotAllowed, NotFound
+from axonlab_core.contract.errors import BadInput, Fenced, NotAllowed, NotFound
 from axonlab_core.contract.events import EventsAnswer
 from axonlab_core.contract.jobs import Job, SubmitRequest, TrainSpec
 from axonlab_core.contract.keys import blob_key, user_namespace
+from axonlab_core.contract.listing import JobsAnswer
+from axonlab_core.contract.models import PublishedImagesAnswer, PublishedImagesEntry, PublishImagesRequest
 from axonlab_core.contract.palette import AXON_PALETTE
-from axonlab_core.contract.runs import Claim, HeartbeatAnswer, InputsAnswer, NextAnswer, OutputsAnswer
+from axonlab_core.contract.runs import Accepted, Claim, HeartbeatAnswer, InputsAnswer, NextAnswer, OutputsAnswer
 from axonlab_core.contract.states import JobState
 from axonlab_core.contract.tickets import Blob, Ticket, UploadAnswer, UploadRequest
 from axonlab_hub.scopes import ACCESS, SUBMIT
@@ -154,10 +156,33 @@ def test_a_second_student_finds_nothing(classroom, ana, ben, finished):
 def test_staff_sees_the_jobs_of_the_course(classroom, ana, finished):
     with classroom.session("tea") as teacher:
         assert teacher.call("GET", f"jobs/{finished.id}", Job).owner == "ana"
-        outside = submit(ana)
-        with pytest.raises(NotFound):
-            teacher.call("GET", f"jobs/{outside.id}", Job)
-    ana.call("POST", f"jobs/{outside.id}/cancel", Job)
+        listed = teacher.call("GET", "jobs", JobsAnswer, query={"course": "axons", "owner": "ana"}).jobs
+        assert finished.id in {job.id for job in listed}
+        assert {job.owner for job in listed} == {"ana"}
+        assert teacher.call("GET", "jobs", JobsAnswer).jobs == (), "the teacher's own"
+    with pytest.raises(NotAllowed):
+        ana.call("GET", "jobs", JobsAnswer, query={"course": "axons", "owner": "tea"})
+
+
+def test_staff_publishes_and_students_use_it(classroom, ana):
+    with classroom.session("tea") as teacher:
+        image, labels = put(teacher, b"a course's image", b"its labels")
+        one = DatasetImage(name="n", image=image, width_px=8, height_px=8, channels=1, dtype="uint8", labels=labels)
+        manifest = DatasetManifest(palette=AXON_PALETTE, images=(one,))
+        put(teacher, manifest.canonical_json())
+        request = PublishImagesRequest(name="Week 1", dataset=manifest.content_sha256())
+        entry = teacher.call("POST", "courses/axons/images", PublishedImagesEntry, body=request)
+        assert (entry.published_by, entry.labelled) == ("tea", 1)
+        with pytest.raises(NotAllowed, match="custom:axonlab:teach"):
+            ana.call("POST", "courses/axons/images", PublishedImagesEntry, body=request)
+        assert ana.call("GET", "courses/axons/images", PublishedImagesAnswer).datasets == (entry,)
+        spec = TrainSpec(dataset=entry.dataset.sha256, steps=3)
+        job = ana.call("POST", "jobs", Job, body=SubmitRequest(spec=spec))
+        assert job.course == "axons", "her only one"
+        ana.call("POST", f"jobs/{job.id}/cancel", Job)
+        teacher.call("DELETE", f"courses/axons/images/{entry.dataset.sha256}", Accepted)
+        with pytest.raises(BadInput, match="has not been uploaded"):
+            ana.call("POST", f"jobs/{job.id}/resubmit", Job)
 
 
 def test_a_course_takes_its_own_people_only(classroom, ana):

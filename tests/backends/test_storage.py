@@ -1,6 +1,8 @@
 """One suite for every storage URL; the disk is the first."""
 
+import errno
 import hashlib
+import os
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from axonlab_core.backends.disk import DiskStorage, Link
 from axonlab_core.backends.storage import open_storage
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import BadInput, Conflict, NotAllowed, NotFound, TooLarge
-from axonlab_core.contract.keys import blob_key, user_namespace
+from axonlab_core.contract.keys import blob_key, course_namespace, user_namespace
 from axonlab_core.contract.tickets import Blob, Ticket
 
 SECRET = b"0123456789abcdef"
@@ -50,7 +52,7 @@ def test_what_is_put_is_read_back(storage, size):
     assert sum(part.size_bytes for part in ticket.parts) == size
     put(storage, ticket, data)
     assert storage.read(key, max_bytes=10_000) == data
-    assert storage.read_start(key, size_bytes=100) == data[:100]
+    assert storage.read_part(key, offset=0, size_bytes=100) == data[:100]
     assert storage.size_bytes(key) == size
     assert list(storage.keys("users")) == [key]
     link = storage.open_link(token(storage.download_ticket(key).parts[0].url), "get")
@@ -135,7 +137,7 @@ def test_what_is_not_there_is_not_found(storage):
     with pytest.raises(NotFound):
         storage.read(key_of(b"never"), max_bytes=1)
     with pytest.raises(NotFound):
-        storage.read_start(key_of(b"never"), size_bytes=1)
+        storage.read_part(key_of(b"never"), offset=0, size_bytes=1)
 
 
 def test_deleting_a_prefix_leaves_its_neighbours(storage):
@@ -162,3 +164,34 @@ def test_unknown_urls_say_what_is_known(url, says):
 def test_the_url_opens_the_folder(tmp_path):
     open_storage(f"file://{tmp_path}/a%20b", secret=SECRET)
     assert (tmp_path / "a b").is_dir()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_copy_is_the_same_and_stays_when_the_other_goes(storage, monkeypatch, links):
+    if not links:
+
+        def refuse(*_):
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    data = b"x" * 5000
+    source, target = key_of(data), blob_key(course_namespace("axons"), blob_of(data).sha256)
+    path = storage.root / source
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    for _ in range(2):
+        storage.copy(source, target)
+    assert storage.delete("users") == 1
+    assert storage.read(target, max_bytes=5000) == data
+    assert not storage.staging.exists() or not list(storage.staging.iterdir())
+    with pytest.raises(NotFound):
+        storage.copy(source, key_of(b"other"))
+
+
+def test_a_part_of_an_artifact_is_read(storage):
+    data = bytes(range(200))
+    put(storage, storage.upload_ticket(key_of(data), blob_of(data)), data)
+    assert storage.read_part(key_of(data), offset=10, size_bytes=5) == data[10:15]
+    assert storage.read_part(key_of(data), offset=195, size_bytes=50) == data[195:], "as far as there are any"
+    with pytest.raises(NotFound):
+        storage.read_part(key_of(b"nothing"), offset=0, size_bytes=1)

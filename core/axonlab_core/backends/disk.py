@@ -7,6 +7,7 @@ and what is there is not overwritten.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -30,6 +31,8 @@ LINK_PATH = "api/v1/storage"
 """Where the service serves links, relative to its own URL."""
 
 _READ_BYTES = 2**20
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What a file system says that has no hard links, or no more of them for this file."""
 _STAGING = ".staging"
 Verb = Literal["get", "put", "commit"]
 
@@ -163,12 +166,42 @@ class DiskStorage:
             raise TooLarge(f"The artifact has {size} bytes; at most {max_bytes} can be read here.")
         return self._path(key).read_bytes()
 
-    def read_start(self, key: str, *, size_bytes: int) -> bytes:
-        """The artifact's first bytes."""
-        if self.size_bytes(key) is None:
+    def read_part(self, key: str, *, offset: int, size_bytes: int) -> bytes:
+        """The artifact's bytes `offset … offset + size_bytes`, as far as there are any."""
+        path = self._path(key)
+        if not path.is_file():
             raise NotFound("There is no such artifact.", remedy="Upload it first.")
-        with self._path(key).open("rb") as file:
+        with path.open("rb") as file:
+            file.seek(offset)
             return file.read(size_bytes)
+
+    def copy(self, source: str, target: str) -> None:
+        """Make `target` the same as `source`; no bytes move where the file system has links."""
+        origin, place = self._path(source), self._path(target)
+        if not origin.is_file():
+            raise NotFound("There is no such artifact.", remedy="It may have expired; upload it again.")
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            # Artifacts never change and are removed by unlinking, so two names for one file are as good as two files.
+            os.link(origin, place)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._copy_bytes(origin, place)
+
+    def _copy_bytes(self, origin: Path, place: Path) -> None:
+        self.staging.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.staging, prefix="copy-")
+        try:
+            with os.fdopen(handle, "wb") as beside, origin.open("rb") as file:
+                shutil.copyfileobj(file, beside, _READ_BYTES)
+                beside.flush()
+                os.fsync(beside.fileno())
+            Path(name).replace(place)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under `prefix`."""

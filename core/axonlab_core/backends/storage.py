@@ -52,13 +52,25 @@ class Storage(Protocol):
         """
         ...
 
-    def read_start(self, key: str, *, size_bytes: int) -> bytes:
-        """The artifact's first bytes, so many or all that it has.
+    def read_part(self, key: str, *, offset: int, size_bytes: int) -> bytes:
+        """The artifact's bytes `offset … offset + size_bytes`, as far as there are any.
 
         Raises
         ------
         NotFound
             If there is no such key.
+        """
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Make `target` the same as `source`, inside the storage; nothing happens if `target` is there already.
+
+        Both keys must be named by the same content, so whatever is at `target` is that content.
+
+        Raises
+        ------
+        NotFound
+            If there is no `source`.
         """
         ...
 

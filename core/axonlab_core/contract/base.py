@@ -51,7 +51,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{8,40}$")]
 """Id of a job: opaque and not guessable."""
 
-CourseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+COURSE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+CourseName = Annotated[str, StringConstraints(pattern=COURSE_PATTERN)]
 """Name of a course, as in the hub group `nbgrader-<course>`."""
 
 NAME_RULE = (

@@ -119,6 +119,11 @@ class LimitReached(UserError):
     code = "limit_reached"
     retryable = True
 
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
+        """When it is worth trying again; None: nobody can say."""
+
 
 class JobFailed(UserError):
     """A job ended without a result."""
@@ -153,7 +158,8 @@ def _tree(root: type[AxonlabError]) -> list[type[AxonlabError]]:
 
 def error_from_answer(status: int, answer: ErrorAnswer) -> AxonlabError:
     """The exception that an answer describes; an unknown code falls back on its status."""
-    kinds = {kind.code: kind for kind in _tree(AxonlabError)}
+    # The root of those that share a code: a process may have narrower kinds of its own.
+    kinds = {kind.code: kind for kind in reversed(_tree(AxonlabError))}
     fallback = next((kind for kind in _tree(UserError) if kind.status == status), None)
     kind = kinds.get(answer.error) or fallback or (PlatformError if status >= 500 else UserError)  # noqa: PLR2004
     return kind(answer.message, remedy=answer.remedy)

@@ -24,9 +24,10 @@ class Spec(Value):
     name: str = Field(default="", max_length=100)
     """For people: how the job is called in lists."""
     course: CourseName | None = None
+    """None: the owner's only course, where they are in exactly one."""
     assignment: Annotated[str, StringConstraints(max_length=100)] | None = None
     dataset: Sha256
-    """Hash of the data set's manifest, in the owner's or the course's namespace."""
+    """Hash of the data set's manifest. It and its blobs are looked for among the owner's, then the course's."""
     parameters: Parameters = Field(default_factory=dict)
     """Further parameters of the job notebook, by name; those it does not declare are refused."""
     wall_clock_minutes: float | None = Field(default=None, gt=0, le=2 * MAX_MINUTES)
@@ -73,7 +74,15 @@ class UploadedModel(Value):
     sha256: Sha256
 
 
-ModelSource = Annotated[JobModel | UploadedModel, Field(discriminator="source")]
+class PublishedModel(Value):
+    """A model that staff published for a course."""
+
+    source: Literal["published"] = "published"
+    course: CourseName
+    sha256: Sha256
+
+
+ModelSource = Annotated[JobModel | UploadedModel | PublishedModel, Field(discriminator="source")]
 
 
 class InferSpec(Spec):
@@ -94,11 +103,21 @@ JobSpec = Annotated[TrainSpec | InferSpec, Field(discriminator="kind")]
 job_spec = TypeAdapter[JobSpec](JobSpec)
 
 
+IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
+"""Chosen by the caller: a call that is repeated with it changes nothing and is answered the same."""
+
+
 class SubmitRequest(Value):
     """Ask for a job. The same idempotency key gives the same job again."""
 
     spec: JobSpec
-    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")] | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+
+class ResubmitRequest(Value):
+    """Ask for a job that is over once more, as a new job."""
+
+    idempotency_key: IdempotencyKey | None = None
 
 
 class Job(Value):
@@ -115,6 +134,10 @@ class Job(Value):
     cancel_requested: bool = False
     queue_position: int | None = None
     """1 is next; None unless queued."""
+    expected_start_s: float | None = None
+    """In how many seconds it may start, judged by recent runs and the runners seen lately; None: nobody can say."""
+    resubmitted_from: Identifier | None = None
+    """The job of which this is a repetition."""
     created_at: UtcTime
     started_at: UtcTime | None = None
     finished_at: UtcTime | None = None
@@ -123,6 +146,16 @@ class Job(Value):
     def kind(self) -> Kind:
         """What it does."""
         return self.spec.kind
+
+    @property
+    def course(self) -> str | None:
+        """The course that it belongs to."""
+        return self.spec.course
+
+    @property
+    def assignment(self) -> str | None:
+        """The assignment that it belongs to."""
+        return self.spec.assignment
 
 
 class ArtifactsAnswer(Value):

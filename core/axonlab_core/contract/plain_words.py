@@ -10,7 +10,9 @@ from axonlab_core.contract.base import shortened
 from axonlab_core.contract.kinds import Kind
 
 # Tags of unions appear in pydantic's locations, and nothing that people write has a field of that name.
-_TAGS = frozenset({*Kind, "job", "upload", "step", "progress", "metric", "log", "warning", "checkpoint", "state"})
+_TAGS = frozenset(
+    {*Kind, "job", "upload", "published", "step", "progress", "metric", "log", "warning", "checkpoint", "state"}
+)
 _IN = frozenset({"body", "query", "path", "header"})
 _KEY = "[key]"
 _WANTED = {
@@ -57,10 +59,11 @@ def in_plain_words(problems: Sequence[Any]) -> str:
     first = problems[0]
     kind, given, context = first["type"], first.get("input"), first.get("ctx") or {}
     path = [str(part) for part in first["loc"]]
+    tags = frozenset[str]() if path[:1] in (["query"], ["path"], ["header"]) else _TAGS
     path = path[1:] if path and path[0] in _IN else path
     if path and path[-1] == _KEY:  # the name itself is wrong, and the message shows it
         path = []
-    field = ".".join(part for part in path if part not in _TAGS) or ".".join(path)
+    field = ".".join(part for part in path if part not in tags) or ".".join(path)
     if kind == "extra_forbidden":
         return f"{field} is not a field that is known here."
     if kind == "missing":

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from axonlab_core.contract.base import Sha256, UtcTime, Value
+from axonlab_core.contract.base import CourseName, Sha256, UtcTime, Value
 from axonlab_core.contract.keys import check_relative_path
 
 
@@ -52,10 +52,12 @@ class UploadRequest(Value):
     """Blobs that somebody is about to upload to their own namespace."""
 
     blobs: tuple[Blob, ...] = Field(min_length=1, max_length=1000)
+    course: CourseName | None = None
+    """Course of the job that they are for: what it has published need not be uploaded."""
 
 
 class UploadAnswer(Value):
-    """For each blob asked about, in order: a ticket, or nothing where this owner already has it."""
+    """For each blob asked about, in order: a ticket, or nothing where this owner or the course already has it."""
 
     tickets: tuple[Ticket | None, ...]
 

@@ -19,12 +19,22 @@ import uvicorn
 
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
+from axonlab_core.contract.model_card import (
+    CARD_KEY,
+    ClassScores,
+    ModelCard,
+    ModelInput,
+    Normalisation,
+    Scores,
+    SplitRecord,
+    Training,
+)
 from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.contract.tickets import Blob
 from axonlab_hub.app import create_app
 from axonlab_hub.auth import Person
 from axonlab_hub.parts import Parts
-from axonlab_hub.scopes import ACCESS, RUN, SUBMIT
+from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 from axonlab_hub.serve import Server
 from axonlab_hub.settings import Settings
 
@@ -36,12 +46,13 @@ class HubIdentityDouble:
     """Plays the hub's answer to "whose token is this?"."""
 
     def __init__(self):
-        students = {"ana": {"nbgrader-axons"}, "ben": set(), "tea": {"formgrade-axons"}}
+        students = {"ana": {"nbgrader-axons"}, "ben": set(), "cat": {"nbgrader-axons", "nbgrader-nerves"}}
         self.people = {
             name: Person(name=name, groups=frozenset(groups), scopes=frozenset({ACCESS, SUBMIT}))
             for name, groups in students.items()
         }
         self.people |= {
+            "tea": Person(name="tea", groups=frozenset({"formgrade-axons"}), scopes=frozenset({ACCESS, SUBMIT, TEACH})),
             "ana-no-access": Person(name="ana", scopes=frozenset({SUBMIT})),
             "ana-no-submit": Person(name="ana", scopes=frozenset({ACCESS})),
             "runner": Person(name="axonlab-runner", kind="service", scopes=frozenset({ACCESS, RUN})),
@@ -150,6 +161,24 @@ class Service:
         return [event["body"]["state"] for event in events if event["body"]["type"] == "state"]
 
 
+def model_bytes(*, seed=0):
+    """A SafeTensors file without tensors, whose card is complete."""
+    card = ModelCard(
+        preset="tiny",
+        palette=AXON_PALETTE,
+        input=ModelInput(channels=1, normalisation=Normalisation(), pixel_size_um=0.1),
+        training=Training(steps=3, seconds=1, batch=2, tile_px=64, learning_rate=0.01, seed=seed, device="cpu",
+                          labelled_fraction=0.5),
+        dataset="0" * 64,
+        split=SplitRecord(train=("a",), val=("b",), scope="other-image"),
+        scores=Scores(scope="other-image", model={"axon": ClassScores(dice=0.9, iou=0.8)}, otsu={}, best_step=2),
+        created_at=utc_now(),
+        software={},
+    )  # fmt: skip
+    header = json.dumps({"__metadata__": {CARD_KEY: card.model_dump_json()}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
 def blob_of(data):
     return Blob(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
@@ -179,7 +208,7 @@ def running_service(settings):
 
 
 def quick_settings(state):
-    return Settings(state=state, lease_s=3, heartbeat_s=1, recheck_s=0.2)
+    return Settings(state=state, lease_s=3, heartbeat_s=1, recheck_s=0.2, body_timeout_s=2)
 
 
 @pytest.fixture

@@ -29,8 +29,11 @@ def test_nobody_may_more_than_they_need(config):
     roles = {role["name"]: set(role["scopes"]) for role in config.JupyterHub.load_roles}
     assert roles == {
         "user": {"self", scopes.ACCESS, scopes.SUBMIT},
+        "axonlab-staff": {scopes.TEACH},
         "axonlab-runner": {scopes.ACCESS, scopes.RUN},
     }
+    (staff,) = (role for role in config.JupyterHub.load_roles if role["name"] == "axonlab-staff")
+    assert staff["groups"] == ["formgrade-axons"]
     assert scopes.RUN not in config.Spawner.server_token_scopes
     assert not any("admin" in service for service in config.JupyterHub.services)
 

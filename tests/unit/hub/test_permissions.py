@@ -48,7 +48,7 @@ def test_somebody_elses_job_is_not_there(service):
 
 
 def test_staff_may_read_the_jobs_of_their_course_only(service):
-    inside, outside = service.submit(course="axons"), service.submit()
+    inside, outside = service.submit(course="axons"), service.submit(token="ben")
     assert service.ok("GET", f"jobs/{inside['id']}", token="tea")["owner"] == "ana"
     service.refused(403, "POST", f"jobs/{inside['id']}/cancel", token="tea")
     service.refused(404, "GET", f"jobs/{outside['id']}", token="tea")

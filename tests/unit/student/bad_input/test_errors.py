@@ -1,12 +1,15 @@
 """Every bad input in every way in: the same sentence, the same remedy, nothing left over; docs/errors.md says so."""
 
+import io
 import json
 import subprocess
 import sys
 
 import httpx
 import imagecodecs
+import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from axonlab_core.backends.transfer import describe
 from axonlab_core.contract.base import shortened
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
 from axonlab_core.contract.errors import BadInput, ErrorAnswer, UserError
+from axonlab_core.imaging.read import read_image, read_labels
 
 from .. import bundles  # noqa: TID252 (a package of tests has no absolute name)
 from ..service import MACHINE  # noqa: TID252
@@ -215,6 +219,42 @@ def test_a_damaged_model_file_is_refused_or_its_card_is_read(tmp_path_factory, d
         assert error.remedy  # noqa: PT017
     else:
         assert card.preset == "tiny"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_headers_are_refused_or_read(tmp_path_factory, data):
+    files = {
+        "tiff": (containers.tiff_of_pages(3), range(4, 8), range(24, 24 + 3 * 114)),
+        "big": (tiff_bytes(bigtiff=True), range(4, 300)),
+        "png": (containers.png_of_rows(corpus.PIXELS, 4), range(8, 60)),
+        "jpeg": (containers.with_exif(imagecodecs.jpeg8_encode(corpus.PIXELS), 6), range(2, 60)),
+        "bmp": (containers.bmp(corpus.COLOURS, bits=24), range(2, 54)),
+        "json": (corpus._shape(), range(150)),
+    }
+    whole, *places = files[data.draw(st.sampled_from(sorted(files)))]
+    damaged = bytearray(whole)
+    for at in data.draw(st.lists(st.sampled_from([at for place in places for at in place]), min_size=1, max_size=4)):
+        damaged[at] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "cells"
+    path.write_bytes(damaged)
+    for call in (
+        lambda: read_image(path, max_pixels=100_000).pixels,
+        lambda: read_labels(path, shape=corpus.SHAPE, palette=bundles.AXON_PALETTE),
+    ):
+        try:
+            found = call()
+        except BadInput as error:
+            assert path.name in error.message  # noqa: PT017 (either outcome is right)
+            assert error.remedy  # noqa: PT017
+        else:
+            assert found.dtype in (np.uint8, np.uint16)
+
+
+def tiff_bytes(**options):
+    out = io.BytesIO()
+    tifffile.imwrite(out, corpus.PIXELS, metadata=None, **options)
+    return out.getvalue()
 
 
 def train_spec(sha256):
