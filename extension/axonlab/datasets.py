@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -21,6 +21,9 @@ from axonlab.sources import Images, Labels, find_sources, report
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest, Split
 from axonlab_core.contract.errors import BadInput, NotFound
 from axonlab_core.contract.palette import AXON_PALETTE, Palette
+from axonlab_core.contract.plain_words import in_plain_words
+
+_NOTES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Dataset:
     """Where the bytes of its blobs are on this machine."""
     labelled_px: Mapping[str, tuple[int, ...]]
     """Labelled pixels of each class, by image."""
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was done to the values of an image's file, by image."""
 
     @cached_property
     def sha256(self) -> str:
@@ -68,7 +73,9 @@ class Dataset:
             there = ", ".join(sorted({image.split for image in self.manifest.images}))
             raise BadInput("No image is left by this choice.", remedy=f"The images' splits are: {there}.")
         manifest = self.manifest.model_copy(update={"images": kept})
-        return type(self)(manifest, self.cache, {image.name: self.labelled_px[image.name] for image in kept})
+        labelled = {image.name: self.labelled_px[image.name] for image in kept}
+        notes = {image.name: self.notes[image.name] for image in kept if image.name in self.notes}
+        return type(self)(manifest, self.cache, labelled, notes)
 
     def blob_files(self) -> dict[str, Path]:
         """The file of every blob by hash: images, label images, and last the manifest itself.
@@ -94,7 +101,7 @@ class Dataset:
     def warnings(self) -> tuple[str, ...]:
         """What one should know before training or segmenting, in plain words."""
         images = self.manifest.images
-        found: list[str] = []
+        found = self._noted()
         unsized = [image.name for image in images if image.pixel_size_um is None]
         if unsized:
             found.append(
@@ -109,6 +116,11 @@ class Dataset:
         if never:
             found.append(f"No pixel is labelled as {' or '.join(never)}: a model cannot learn to find it.")
         return tuple(found)
+
+    def _noted(self) -> list[str]:
+        every = [note for image in self.manifest.images for note in self.notes.get(image.name, ())]
+        rest = f"The same was done with {len(every) - _NOTES_SHOWN} more images."
+        return every if len(every) <= _NOTES_SHOWN + 1 else [*every[:_NOTES_SHOWN], rest]
 
     def __repr__(self) -> str:
         facts = [
@@ -183,18 +195,21 @@ def dataset(
     cache = BlobCache(Settings.from_environment().cache_dir.absolute())
     entries: list[DatasetImage] = []
     counts: dict[str, tuple[int, ...]] = {}
+    notes: dict[str, tuple[str, ...]] = {}
     with steps_bar("Preparing", len(sources), "images") as bar:
         for source in sources:
             row = rows.get(source.name, Row())
             try:
-                entry, counted = prepare_image(source, row, classes, pixel_size_um, cache)
-                entries.append(entry)
-                counts[source.name] = counted
+                prepared = prepare_image(source, row, classes, pixel_size_um, cache)
+                entries.append(prepared.entry)
+                counts[source.name] = prepared.labelled_px
+                if prepared.notes:
+                    notes[source.name] = prepared.notes
             except BadInput as problem:
                 problems.append(_about(problem, source.name))
             bar.update(1)
     report([*problems, *_mixed_kinds(entries)], of=len(sources), what="images")
-    return Dataset(_freeze(classes, entries), cache, counts)
+    return Dataset(_freeze(classes, entries), cache, counts, notes)
 
 
 def palette_from_names(names: Sequence[str]) -> Palette:
@@ -209,7 +224,7 @@ def palette_from_names(names: Sequence[str]) -> Palette:
         return Palette.from_names([name.strip() for name in names])
     except ValidationError as error:
         raise BadInput(
-            f"The palette {', '.join(names)!r} cannot be used: {error.errors()[0]['msg']}.",
+            f"The palette {','.join(names)[:100]!r} cannot be used. {in_plain_words(error.errors())}",
             remedy="Give two or more different names, the first for background: background,myelin,axon.",
         ) from error
 
@@ -232,7 +247,8 @@ def _freeze(palette: Palette, entries: list[DatasetImage]) -> DatasetManifest:
         return DatasetManifest(palette=palette, images=tuple(entries))
     except ValidationError as error:
         raise BadInput(
-            f"The data set cannot be built: {error.errors()[0]['msg']}.", remedy="Split it into smaller data sets."
+            f"The data set cannot be built. {in_plain_words(error.errors())}",
+            remedy="Split it into smaller data sets.",
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonlab_core.contract.base import check_image_name
+from axonlab_core.contract.base import NAME_RULE, check_image_name
 from axonlab_core.contract.errors import BadInput
 
 IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"})
@@ -188,7 +188,7 @@ def _name_problems(found: list[tuple[str, Given]]) -> list[BadInput]:
         try:
             check_image_name(name)
         except ValueError as error:
-            problems.append(BadInput(f"{error}.", remedy="Rename the file."))
+            problems.append(BadInput(f"{error}.", remedy=f"Rename it. {NAME_RULE}"))
     problems += [
         BadInput(
             f"{len(places)} images have the name {name!r}: {', '.join(places)}.",

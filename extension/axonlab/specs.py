@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from axonlab.datasets import Dataset
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.jobs import InferSpec, ModelSource, TrainSpec
+from axonlab_core.contract.parameters import check_declared
+from axonlab_core.contract.plain_words import in_plain_words
 
 _DEFAULT_MINUTES = 2.0
 AnySpec = TypeVar("AnySpec", TrainSpec, InferSpec)
@@ -76,9 +78,8 @@ def _checked(kind: type[AnySpec], fields: dict[str, Any], parameters: Mapping[st
     rest = dict(parameters)
     limit = rest.pop("wall_clock_minutes", None)
     try:
-        return kind.model_validate({**fields, "wall_clock_minutes": limit, "parameters": rest})
+        spec = kind.model_validate({**fields, "wall_clock_minutes": limit, "parameters": rest})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        what = first["msg"].removeprefix("Value error, ")
-        raise BadInput(f"{where}: {what}" if where else what, remedy="Change it and try again.") from error
+        raise BadInput(in_plain_words(error.errors()), remedy="Correct it and try again.") from error
+    check_declared(spec.kind, spec.parameters)
+    return spec

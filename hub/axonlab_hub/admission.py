@@ -7,11 +7,14 @@ from pydantic import ValidationError
 from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.dataset import DatasetManifest, Split
 from axonlab_core.contract.errors import BadInput, NotAllowed
-from axonlab_core.contract.jobs import InferSpec, PublishedModel, TrainSpec
+from axonlab_core.contract.jobs import InferSpec, JobModel, PublishedModel, TrainSpec
+from axonlab_core.contract.parameters import check_declared
+from axonlab_core.contract.plain_words import in_plain_words
 from axonlab_core.contract.tickets import Blob
 from axonlab_hub.auth import Person
 from axonlab_hub.holdings import Holdings, holdings_for_admission
 from axonlab_hub.job_models import find_model, require_offered
+from axonlab_hub.model_cards import read_card
 from axonlab_hub.store import Store
 
 _MAX_MANIFEST_BYTES = 16 * 2**20
@@ -56,6 +59,7 @@ def admit(spec: AnySpec, person: Person, store: Store, storage: Storage) -> None
     BadInput, NotFound, Conflict, NotAllowed
         If something it needs is not there; the message names it.
     """
+    check_declared(spec.kind, spec.parameters)
     holdings = holdings_for_admission(store, storage, person.name, spec.course)
     manifest = read_manifest(holdings, spec.dataset)
     _check_blobs(holdings, manifest)
@@ -81,10 +85,8 @@ def read_manifest(holdings: Holdings, sha256: str) -> DatasetManifest:
     try:
         return DatasetManifest.model_validate_json(holdings.storage.read(found[0], max_bytes=_MAX_MANIFEST_BYTES))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BadInput(
-            f"{sha256[:12]}… is not a data set's manifest: {where}: {first['msg']}.",
+            f"{sha256[:12]}… is not a data set's manifest. {in_plain_words(error.errors())}",
             remedy="Build the data set with axonlab.dataset(...).",
         ) from error
 
@@ -128,4 +130,6 @@ def _check_model(spec: InferSpec, person: Person, store: Store, storage: Storage
         if isinstance(spec.model, PublishedModel):
             require_member(person, spec.model.course)
             require_offered(rows, spec.model)
-        find_model(rows, storage, person.name, spec.model)
+        key, blob = find_model(rows, storage, person.name, spec.model)
+    if not isinstance(spec.model, JobModel):  # a job's own was checked by its runner
+        read_card(storage, key, name=f"The model {blob.sha256[:12]}…")

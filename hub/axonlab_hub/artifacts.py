@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from axonlab_core.backends.storage import Storage
+from axonlab_core.contract.base import shortened
 from axonlab_core.contract.errors import Conflict, NotFound, TooLarge
 from axonlab_core.contract.jobs import ArtifactsAnswer, InferSpec, job_spec
 from axonlab_core.contract.keys import blob_key, checkpoint_key, result_key, user_namespace
@@ -64,7 +65,7 @@ class Artifacts:
             job = visible_job(rows, person, job_id)
             file = rows.artifact(job_id, job.attempt, path)
         if file is None or not file.listed:
-            raise NotFound(f"Job {job_id} has no file {path}.", remedy="See its artifacts for what it has.")
+            raise NotFound(f"Job {job_id} has no file {shortened(path)}.", remedy="See its artifacts for what it has.")
         return self._storage.download_ticket(result_key(job_id, job.attempt, path), lifetime=self._lifetime)
 
     # -- runs --------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from axonlab_core.contract.errors import (
     PlatformError,
     error_from_answer,
 )
-from axonlab_core.contract.kinds import Kind
+from axonlab_core.contract.plain_words import in_plain_words
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +30,12 @@ NOT_YOUR_DOING = ErrorAnswer(
     message="Something went wrong in the service. This is not your doing.",
     remedy="Try again in a minute; if it stays so, tell the operator at what time it happened.",
 )
-# Tags of unions appear in pydantic's locations, and no request has a field of that name.
-_TAGS = frozenset(
-    {*Kind, "job", "upload", "published", "step", "progress", "metric", "log", "warning", "checkpoint", "state"}
-)
-_IN = frozenset({"body", "query", "path", "header"})
+_AGAIN = "Correct it and send the request again."
+# What FastAPI itself says, in our words.
+_FRAMEWORK = {
+    "Not Found": ("There is nothing at this address.", "Check the address and the method."),
+    "Method Not Allowed": ("This address does not take this method.", "Check the address and the method."),
+}
 
 
 def add_fault_answers(app: FastAPI) -> None:
@@ -43,25 +44,6 @@ def add_fault_answers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
-
-
-def in_plain_words(problems: Sequence[Any]) -> str:
-    """What is wrong with a request, naming the field; the first problem of pydantic's list."""
-    first = problems[0]
-    kind = first["type"]
-    path = [str(part) for part in first["loc"] if part not in _IN]
-    tags = _TAGS if first["loc"][:1] == ("body",) else frozenset[str]()
-    field = ".".join(part for part in path if part not in tags) or ".".join(path)
-    if kind == "json_invalid":
-        return "The request's body is not JSON."
-    if not field:
-        return "The request's body must be a JSON object, sent with `Content-Type: application/json`."
-    if kind == "extra_forbidden":
-        return f"{field} is not a field of this request."
-    if kind == "missing":
-        return f"{field} is missing."
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{field}: {message[:1].lower()}{message[1:]}."
 
 
 def error_response(error: AxonlabError) -> JSONResponse:
@@ -93,18 +75,26 @@ def _headers(error: AxonlabError) -> dict[str, str]:
 async def _bad_request(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
-    return error_response(BadInput(in_plain_words(error.errors()), remedy="Correct it and send the request again."))
+    return error_response(BadInput(_of_request(error.errors()), remedy=_AGAIN))
+
+
+def _of_request(problems: Sequence[Any]) -> str:
+    if problems[0]["type"] == "json_invalid":
+        return "The request's body is not JSON."
+    if set(problems[0]["loc"]) <= {"body"}:
+        return "The request's body must be a JSON object, sent with `Content-Type: application/json`."
+    return in_plain_words(problems)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
     if error.status_code == status.HTTP_400_BAD_REQUEST:  # FastAPI's word for bytes that are no text at all
-        return error_response(
-            BadInput("The request's body is not JSON in UTF-8.", remedy="Correct it and send it again.")
-        )
-    remedy = "Check the address, the method and the body."
-    said = ErrorAnswer(error="", message=f"{error.detail.rstrip('.')}.", remedy=remedy)
+        return error_response(BadInput("The request's body is not JSON.", remedy=_AGAIN))
+    message, remedy = _FRAMEWORK.get(
+        error.detail, (f"{error.detail.rstrip('.')}.", "Check the address, the method and the body.")
+    )
+    said = ErrorAnswer(error="", message=message, remedy=remedy)
     named = error_from_answer(error.status_code, said).answer()
     return _answer(error.status_code, named, dict(error.headers or {}))
 

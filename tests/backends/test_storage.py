@@ -52,6 +52,7 @@ def test_what_is_put_is_read_back(storage, size):
     assert sum(part.size_bytes for part in ticket.parts) == size
     put(storage, ticket, data)
     assert storage.read(key, max_bytes=10_000) == data
+    assert storage.read_part(key, offset=0, size_bytes=100) == data[:100]
     assert storage.size_bytes(key) == size
     assert list(storage.keys("users")) == [key]
     link = storage.open_link(token(storage.download_ticket(key).parts[0].url), "get")
@@ -136,6 +137,8 @@ def test_what_is_not_there_is_not_found(storage):
         storage.download_ticket(key_of(b"never"))
     with pytest.raises(NotFound):
         storage.read(key_of(b"never"), max_bytes=1)
+    with pytest.raises(NotFound):
+        storage.read_part(key_of(b"never"), offset=0, size_bytes=1)
 
 
 def test_deleting_a_prefix_leaves_its_neighbours(storage):

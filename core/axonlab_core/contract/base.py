@@ -56,6 +56,12 @@ CourseName = Annotated[str, StringConstraints(pattern=COURSE_PATTERN)]
 """Name of a course, as in the hub group `nbgrader-<course>`."""
 
 _MAX_NAME_BYTES = 200  # a file system allows 255 for a name, and results add an ending
+NAME_RULE = (
+    "Names have 1 to 100 letters, digits, spaces or . _ - + ( ) = , @, and start with a letter, digit or underscore."
+)
+_LONGEST_NAME = 100
+_LONGEST_SHOWN = 60
+_LETTER = re.compile(r"[\w .()+=,@-]")
 _NAME = re.compile(r"^\w(?:[\w .()+=,@-]{0,98}[\w)+=@-])?$")
 
 
@@ -68,12 +74,27 @@ def check_image_name(name: str) -> str:
         If it is empty, longer than 100 characters or 200 bytes, starts with a dot, or holds a path separator.
     """
     if not _NAME.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES:
-        msg = (
-            f"{name!r} cannot be an image's name: use 1 to 100 letters, digits, spaces or . _ - + ( ) = , @, "
-            "starting with a letter, digit or underscore"
-        )
+        msg = f"{shortened(name)} cannot be an image's name: {_fault(name)}"
         raise ValueError(msg)
     return name
+
+
+def _fault(name: str) -> str:
+    if not name:
+        return "it is empty"
+    if len(name) > _LONGEST_NAME:
+        return f"it has {len(name)} characters, and {_LONGEST_NAME} are the most"
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        return f"it has {len(name.encode())} bytes, and {_MAX_NAME_BYTES} are the most"
+    strange = next((letter for letter in name if not _LETTER.fullmatch(letter)), None)
+    if strange is not None:
+        return f"it holds {strange!r}"
+    return f"it ends with {name[-1]!r}" if _NAME.fullmatch(name[0]) else f"it starts with {name[0]!r}"
+
+
+def shortened(text: str) -> str:
+    """`text` in quotes, its middle left out where it is long; for messages."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:40]}…{text[-10:]}")
 
 
 ImageName = Annotated[str, AfterValidator(check_image_name)]

@@ -16,6 +16,8 @@ import hashlib
 import re
 from pathlib import PurePosixPath
 
+from axonlab_core.contract.base import shortened
+
 _SAFE_PATH = re.compile(r"^\w[\w .()+=,@-]*$")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _MAX_KEY_CHARACTERS = 512
@@ -50,7 +52,7 @@ def check_relative_path(path: str) -> str:
     segments = path.split("/")
     plain = all(_SAFE_PATH.fullmatch(s) and not s.endswith((".", " ")) for s in segments)
     if not plain or len(path) > _MAX_KEY_CHARACTERS or PurePosixPath(path).as_posix() != path:
-        msg = f"{path!r} is not a plain relative path"
+        msg = f"{shortened(path)} is not a plain relative path"
         raise ValueError(msg)
     return path
 

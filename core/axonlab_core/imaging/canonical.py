@@ -9,7 +9,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from axonlab_core.contract.dataset import MAX_IMAGE_PIXELS
 from axonlab_core.contract.errors import BadInput
+from axonlab_core.imaging.formats.raster import check_size
+from axonlab_core.imaging.formats.tiff import BROKEN
 
 _TILE_PX = 256
 
@@ -42,7 +45,7 @@ def decode(source: bytes | Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     Raises
     ------
     BadInput
-        If it is no TIFF of one page, `(H, W)` or `(H, W, 3)`, uint8 or uint16.
+        If it is no TIFF of one page, `(H, W)` or `(H, W, 3)`, uint8 or uint16, or has too many pixels.
     """
     where = source.name if isinstance(source, Path) else "the blob"
     try:
@@ -54,6 +57,7 @@ def decode(source: bytes | Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
                     f"{where} holds {len(file.pages)} pages of shape {page.shape} and type {page.dtype}.",
                     remedy="Images travel as one page of uint8 or uint16, grey or RGB: axonlab.dataset() makes them.",
                 )
+            check_size(where, width=page.imagewidth, height=page.imagelength, max_pixels=MAX_IMAGE_PIXELS)
             return page.asarray()
-    except (tifffile.TiffFileError, ValueError, OSError) as error:
+    except BROKEN as error:
         raise BadInput(f"{where} cannot be read as TIFF ({error}).", remedy="Build the data set again.") from error

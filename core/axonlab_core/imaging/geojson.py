@@ -42,14 +42,15 @@ def read_geojson(file: BinaryIO, name: str) -> Annotation:
 
 
 def _parse(file: BinaryIO, name: str) -> Any:
-    data = file.read(_LARGEST_BYTES + 1)
-    if len(data) > _LARGEST_BYTES:
+    size = file.seek(0, 2)
+    file.seek(0)
+    if size > _LARGEST_BYTES:
         raise BadInput(
             f"{name} is larger than {_LARGEST_BYTES / 1e6:.0f} MB.",
             remedy="Simplify the outlines, or hand in a label image (PNG or TIFF) instead.",
         )
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        return json.loads(file.read(size).decode("utf-8-sig"), parse_constant=_no_number)
     except _NotFiniteError as error:
         raise BadInput(f"{name} has {error}, which is no coordinate.", remedy=_EXPORT) from None
     except (ValueError, RecursionError) as error:

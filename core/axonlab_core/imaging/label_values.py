@@ -15,6 +15,10 @@ _ROWS = 512
 _VIEWER_TONES = frozenset((0, 127, 128, 255))
 _UNKNOWN_16 = 65535
 _INSTANCES = 8
+_RINGING = 24
+_MOST_TONES = 4
+# Shares of the pixels: of one tone, of all tones, and of what lies near them.
+_TONE, _IN_TONES, _NEAR_TONES = 0.02, 0.3, 0.8
 
 
 def count_values(pixels: NDArray[Any]) -> dict[int, int]:
@@ -50,12 +54,13 @@ def check_values(pixels: NDArray[Any], name: str, palette: Palette) -> None:
     indices = ", ".join(f"{index} {label}" for index, label in enumerate(palette.names))
     raise BadInput(
         f"{name} holds values that are no class: {listed}{more}.",
-        remedy=f"{_guess(set(counts), set(wrong), classes)}The classes are {indices}; 255 is unknown.",
+        remedy=f"{_guess(counts, set(wrong), classes)}The classes are {indices}; 255 is unknown.",
     )
 
 
-def _guess(values: set[int], wrong: set[int], classes: int) -> str:
-    """What such values mostly are, as a sentence and a space; nothing where one cannot tell."""
+def _guess(counts: dict[int, int], wrong: set[int], classes: int) -> str:
+    """What such values mostly are, as a sentence and a space."""
+    values = set(counts)
     rewrite = f"rewrite them as class indices 0 to {classes - 1}"
     if values <= _VIEWER_TONES:
         return f"These are grey tones for a viewer: {rewrite}. "
@@ -63,6 +68,25 @@ def _guess(values: set[int], wrong: set[int], classes: int) -> str:
         return f"Unknown is 255, not {_UNKNOWN_16}: {rewrite}. "
     if wrong == {classes} and 0 not in values:
         return f"They count from 1: {rewrite}, by taking away 1. "
+    if len(wrong) >= _INSTANCES and _rings(counts):
+        return (
+            "These are a few tones with others scattered around them, as lossy compression (JPEG) leaves them: "
+            f"save the labels as PNG from where they were drawn, and {rewrite}. "
+        )
     if len(wrong) >= _INSTANCES:
         return f"So many values are an instance mask, or a picture: {rewrite}. "
     return f"If these are other numbers for the same classes, {rewrite}. "
+
+
+def _rings(counts: dict[int, int]) -> bool:
+    """Whether a few tones far apart make up much of the image, and nearly all others are near one of them."""
+    pixels = sum(counts.values())
+    tones: list[int] = []
+    for value in sorted(counts, key=lambda value: -counts[value]):
+        if counts[value] < _TONE * pixels or len(tones) == _MOST_TONES:
+            break
+        if all(abs(value - tone) > 2 * _RINGING for tone in tones):
+            tones.append(value)
+    exact = sum(counts[tone] for tone in tones)
+    near = sum(count for value, count in counts.items() if any(abs(value - tone) <= _RINGING for tone in tones))
+    return len(tones) > 1 and exact >= _IN_TONES * pixels and near >= _NEAR_TONES * pixels

@@ -20,9 +20,10 @@ from axonlab_core.contract.annotation import Annotation
 from axonlab_core.contract.dataset import MAX_IMAGE_PIXELS
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.palette import UNKNOWN, Palette
+from axonlab_core.imaging.float_scale import scale_to_16_bits
 from axonlab_core.imaging.formats import bmp, jpeg, png, tiff
 from axonlab_core.imaging.formats.raster import RETRY, Raster
-from axonlab_core.imaging.formats.signature import HEAD_BYTES, Container, identify
+from axonlab_core.imaging.formats.signature import HEAD_BYTES, READ_FORMATS, Container, identify
 from axonlab_core.imaging.geojson import read_geojson
 from axonlab_core.imaging.label_values import check_values
 from axonlab_core.imaging.rasterise import rasterise
@@ -39,27 +40,30 @@ class Picture(NamedTuple):
     """`(H, W)` or `(H, W, 3)`, uint8 or uint16."""
     pixel_size_um: float | None
     """Edge of one square pixel in µm; None where the file does not say it."""
+    notes: tuple[str, ...] = ()
+    """What was done to the stored values that one should know, as sentences."""
 
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Picture:
-    """The image in a PNG, TIFF, JPEG or BMP file, of 8 or 16 bits, grey or RGB.
+    """The image in a PNG, TIFF, JPEG or BMP file, of 8 or 16 bits, grey or RGB; `docs/formats.md` has every rule.
 
     Colours whose three channels are equal become grey; an opaque alpha channel is left out; a palette of greys
-    is looked up, and where 0 means white the values are turned round.
+    is looked up, and where 0 means white the values are turned round. Floating-point brightness is scaled to
+    16 bits, and a photo is turned as its EXIF data say; both leave a note.
 
     Raises
     ------
     BadInput
         If the file cannot be read, has more than `max_pixels` pixels, or is of a kind that would have to be
-        guessed at: several pages, colour palettes, transparency, CMYK, floating point.
+        guessed at: several pages, colour palettes, transparency, CMYK, numbers that are no brightness.
     """
     path = Path(path)
     with _opened(path) as (file, container):
         if container is Container.json:
-            raise BadInput(f"{path.name} is JSON text, not an image.", remedy="Images are PNG, TIFF, JPEG or BMP.")
-        raster = _READERS[container](file, path.name, max_pixels=max_pixels)
-    pixels = _grey_where_equal(_shades(raster, path.name))
-    return Picture(np.ascontiguousarray(pixels), raster.pixel_size_um)
+            raise BadInput(f"{path.name} is JSON text, not an image.", remedy=READ_FORMATS)
+        raster = _with_16_bits(_READERS[container](file, path.name, max_pixels=max_pixels), path.name)
+        pixels = np.ascontiguousarray(_grey_where_equal(_shades(raster, path.name)))
+    return Picture(pixels, raster.pixel_size_um, raster.notes)
 
 
 def read_labels(path: str | Path, *, shape: tuple[int, int], palette: Palette) -> NDArray[np.uint8]:
@@ -96,7 +100,7 @@ def read_labels(path: str | Path, *, shape: tuple[int, int], palette: Palette) -
                 remedy="Save the labels as 8-bit PNG or TIFF from where they were made.",
             )
         raster = _READERS[container](file, path.name, max_pixels=MAX_IMAGE_PIXELS)
-    return _class_indices(raster, path.name, shape, palette)
+        return _class_indices(raster, path.name, shape, palette)
 
 
 @contextmanager
@@ -125,6 +129,18 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Container]]:
             yield file, container
         except OSError as error:
             raise BadInput(f"{path.name} cannot be read ({error}).", remedy="Copy it again, or try later.") from error
+        except MemoryError as error:
+            raise BadInput(
+                f"{path.name} does not fit into this machine's memory.", remedy="Cut it into smaller images."
+            ) from error
+
+
+def _with_16_bits(raster: Raster, name: str) -> Raster:
+    """The raster, floating-point brightness being scaled."""
+    if raster.pixels.dtype.kind != "f" or raster.pixels.ndim != _GREY_AXES or raster.alpha is not None:
+        return raster
+    scaled = scale_to_16_bits(raster.pixels, name)
+    return raster._replace(pixels=scaled.pixels, bits=16, notes=(*raster.notes, scaled.note))
 
 
 def _shades(raster: Raster, name: str) -> NDArray[Any]:
@@ -132,7 +148,8 @@ def _shades(raster: Raster, name: str) -> NDArray[Any]:
     pixels = raster.pixels
     if pixels.dtype not in (np.uint8, np.uint16):
         raise BadInput(
-            f"{name} holds numbers of type {pixels.dtype}; images are 8-bit or 16-bit unsigned.",
+            f"{name} holds {'colours' if pixels.ndim > _GREY_AXES else 'numbers'} of type {pixels.dtype}; images are "
+            "8-bit or 16-bit unsigned, or floating-point grey.",
             remedy="Scale its values and save it as 16-bit; in Fiji: Image > Type > 16-bit.",
         )
     if not _opaque(raster):
@@ -174,7 +191,7 @@ def _painted(annotation: Annotation, name: str, shape: tuple[int, int], palette:
     try:
         labels = rasterise(annotation, shape=shape, palette=palette)
     except BadInput as error:
-        raise BadInput(f"{name}: {error.message}", remedy=error.remedy) from error
+        raise BadInput(f"{name}: {error.message[:1].lower()}{error.message[1:]}", remedy=error.remedy) from error
     if (labels == UNKNOWN).all():
         raise BadInput(
             f"{name}: no shape covers a pixel of its image, which is {shape[1]} × {shape[0]} px.",
@@ -196,6 +213,11 @@ def _class_indices(raster: Raster, name: str, shape: tuple[int, int], palette: P
         raise BadInput(
             f"{name} is {pixels.shape[1]} × {pixels.shape[0]} px and its image is {shape[1]} × {shape[0]} px.",
             remedy="Labels must have the size of their image; check that the two belong together.",
+        )
+    if pixels.dtype.kind == "f":
+        raise BadInput(
+            f"{name} holds floating-point numbers ({pixels.dtype}), not class indices.",
+            remedy=f"Labels are class indices of 8 or 16 bits: {classes}. Save classes, no probabilities.",
         )
     if pixels.dtype not in (np.uint8, np.uint16):
         raise BadInput(

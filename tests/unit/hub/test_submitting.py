@@ -35,7 +35,7 @@ def test_the_same_key_gives_the_same_job(service):
     ("change", "names"),
     [
         ({"minuets": 2}, "spec.minuets is not a field"),
-        ({"steps": 0}, "spec.steps: input should be greater than 0"),
+        ({"steps": 0}, "spec.steps must be greater than 0; 0 was given"),
         ({"steps": None}, "either minutes or steps"),
         ({"kind": "dance"}, "spec"),
         ({"dataset": "ff"}, "spec.dataset"),

@@ -221,7 +221,7 @@ TIFF_8 = {"photometric": "minisblack", "metadata": None}
         (np.zeros((3, 23, 31), np.uint8), TIFF_8, "several pages (3).* Save one plane"),
         (np.zeros((2, 23, 31), np.uint8), {"imagej": True}, "several pages"),
         (np.zeros((2, 23, 31), np.uint16), {"ome": True, "metadata": {"axes": "ZYX"}}, "several pages"),
-        (GREY_8.astype(np.float32), TIFF_8, "type float32.* 16-bit"),
+        (RGB_8.astype(np.float32), {"photometric": "rgb"}, "colours of type float32.* 16-bit"),
         (GREY_8.astype(np.int32), TIFF_8, "type int32"),
         (GREY_8.astype(np.int16), TIFF_8, "type int16"),
         (GREY_8.astype(np.complex64), TIFF_8, "type complex64"),
@@ -440,7 +440,7 @@ def test_the_palette_says_how_many_classes_there_are(save):
     assert labels_of(path, (1, 3)).tolist() == [[0, 1, 2]]
 
 
-@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float32, np.int64])
+@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.int64])
 def test_instance_masks_are_told_apart(tmp_path, kind):
     message = refusal(lambda: labels_of(tiff(tmp_path, LABELS.astype(kind))))
     assert "one number for each object" in message
@@ -521,7 +521,7 @@ TRIANGLE = [[1, 1], [5, 1], [5, 5], [1, 1]]
         ({"type": "Polygon", "coordinates": [SQUARE]}, "bare Polygon"),
         (collection(feature([SQUARE], name="axn")), "class 'axn', which the palette does not have"),
         (collection(feature([SQUARE], name="axn")), "background, myelin, axon"),
-        (collection({**feature([SQUARE]), "properties": None}), "Shape 1 has no class"),
+        (collection({**feature([SQUARE]), "properties": None}), "shape 1 has no class"),
         (collection(feature([SQUARE]), {"type": "Feature", "geometry": None}), "shape 2 has no geometry"),
         (collection(feature([[1, 2]], kind="MultiPoint")), "is a MultiPoint"),
         (collection(feature([[[1, 1], [2, 2]]])), "too few points"),

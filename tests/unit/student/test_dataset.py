@@ -111,7 +111,7 @@ def test_a_manifest_that_is_no_text_or_is_not_there(write, grey, tmp_path):
 
 def test_every_bad_file_is_named_at_once(write, grey, classes, tmp_path):
     write("images/good.tif", grey)
-    write("images/float.tif", grey.astype(np.float32))
+    write("images/signed.tif", grey.astype(np.int32))
     (tmp_path / "images/empty.png").write_bytes(b"")
     write("images/small_label.tif", grey)
     write("labels/small_label.tif", classes[:10])
@@ -119,7 +119,7 @@ def test_every_bad_file_is_named_at_once(write, grey, classes, tmp_path):
     write("labels/odd_label.tif", np.full_like(classes, 7))
     message = faults(images="images", labels="labels")
     assert "4 problems in 5 images; nothing was uploaded" in message
-    for part in ("float.tif", "empty.png", "small_label.tif", "50 × 10", "odd_label.tif", "7 (2,000 px)"):
+    for part in ("signed.tif", "empty.png", "small_label.tif", "50 × 10", "odd_label.tif", "7 (2,000 px)"):
         assert part in message, part
     assert "good.tif" not in message
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.imaging.formats.raster import Raster, check_size, refuse_truncated
+from axonlab_core.imaging.formats.raster import Raster, check_size, read_part, refuse_truncated
 
 _INFO = struct.Struct("<IiiHHIIiiII")
 _INFO_AT = 14
@@ -34,9 +34,7 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
     check_size(name, width=header.width, height=header.height, max_pixels=max_pixels)
     row_bytes = (header.width * header.bits + 31) // 32 * 4
     file.seek(header.data_at)
-    data = file.read(row_bytes * header.height)
-    if len(data) < row_bytes * header.height:
-        refuse_truncated(name, "BMP")
+    data = read_part(file, row_bytes * header.height, name, "BMP")
     rows = np.frombuffer(data, np.uint8).reshape(header.height, row_bytes)
     if not header.upside_down:
         rows = rows[::-1]
@@ -46,9 +44,7 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
         return Raster("BMP", np.ascontiguousarray(stored[..., 2::-1]), 8)
     indices = _unpack(rows, header.bits)[:, : header.width]
     file.seek(_INFO_AT + header.info_bytes)
-    table = np.frombuffer(file.read(4 * header.colours), np.uint8)
-    if table.size < 4 * header.colours:
-        refuse_truncated(name, "BMP")
+    table = np.frombuffer(read_part(file, 4 * header.colours, name, "BMP"), np.uint8)
     return Raster("BMP", indices, header.bits, colours=table.reshape(-1, 4)[:, 2::-1])
 
 

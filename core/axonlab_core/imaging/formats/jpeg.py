@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import BinaryIO, NamedTuple
 
 import imagecodecs
+import numpy as np
 
 from axonlab_core.contract.errors import BadInput
+from axonlab_core.imaging.formats.exif import ROTATIONS, UPRIGHT, read_orientation, upright
 from axonlab_core.imaging.formats.raster import RETRY, Raster, check_size, refuse_damaged, refuse_truncated
 
 _MARKER = 0xFF
@@ -14,6 +16,8 @@ _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _DECODABLE = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
+_APPLICATION_1 = 0xE1
+_EXIF = b"Exif\0\0"
 _BARE = (0x01, *range(0xD0, 0xD9))
 _FRAME_BYTES = 6
 
@@ -24,10 +28,11 @@ class _Frame(NamedTuple):
     height: int
     width: int
     components: int
+    orientation: int
 
 
 def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
-    """The pixels of a JPEG file as they are stored; an orientation in its EXIF data is not applied."""
+    """The pixels of a JPEG file as viewers show them: turned as its EXIF data say."""
     file.seek(2)
     frame = _find_frame(file, name)
     check_size(name, width=frame.width, height=frame.height, max_pixels=max_pixels)
@@ -48,12 +53,19 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
         pixels = imagecodecs.jpeg8_decode(data)
     except (RuntimeError, ValueError) as error:
         refuse_damaged(name, "JPEG", error)
-    return Raster("JPEG", pixels, 8)
+    if frame.orientation == UPRIGHT:
+        return Raster("JPEG", pixels, 8)
+    note = (
+        f"{name} was {ROTATIONS[frame.orientation]}, as its EXIF data say and viewers show it: "
+        "its labels must be drawn that way round."
+    )
+    return Raster("JPEG", np.ascontiguousarray(upright(pixels, frame.orientation)), 8, notes=(note,))
 
 
 def _find_frame(file: BinaryIO, name: str) -> _Frame:
     """The frame header; the file then stands at the first scan."""
     frame: _Frame | None = None
+    orientation = UPRIGHT
     while True:
         marker = _next_marker(file, name)
         if marker in _BARE:
@@ -68,12 +80,16 @@ def _find_frame(file: BinaryIO, name: str) -> _Frame:
             if len(body) < _FRAME_BYTES:
                 refuse_truncated(name, "JPEG")
             height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-            frame = _Frame(marker, body[0], height, width, body[5])
+            frame = _Frame(marker, body[0], height, width, body[5], UPRIGHT)
+        elif marker == _APPLICATION_1:
+            body = file.read(size)
+            if body.startswith(_EXIF):
+                orientation = read_orientation(body.removeprefix(_EXIF))
         else:
             file.seek(size, 1)
     if frame is None:
         raise BadInput(f"{name} is a JPEG file without a picture.", remedy=RETRY)
-    return frame
+    return frame._replace(orientation=orientation)
 
 
 def _next_marker(file: BinaryIO, name: str) -> int:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.imaging.formats.raster import RETRY, Raster, check_size, refuse_damaged, refuse_truncated
+from axonlab_core.imaging.formats.exif import ROTATIONS, read_orientation
+from axonlab_core.imaging.formats.raster import (
+    RETRY,
+    Raster,
+    check_size,
+    read_part,
+    refuse_damaged,
+    refuse_oriented,
+    refuse_truncated,
+)
 
 _GREY, _RGB, _INDEXED, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _RGB: (8, 16), _INDEXED: (1, 2, 4, 8), _GREY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
@@ -34,6 +43,9 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
     """The stored values of a PNG file."""
     header = _read_header(file, name, max_pixels)
     chunks = _read_chunks(file, name)
+    orientation = read_orientation(chunks.get(b"eXIf", b""))
+    if orientation in ROTATIONS:
+        refuse_oriented(name, ROTATIONS[orientation])
     pixels = _decode(name, header, chunks[b"IDAT"])
     key = chunks.get(b"tRNS")
     if header.colour_type == _INDEXED:
@@ -49,9 +61,9 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
 
 def _read_header(file: BinaryIO, name: str, max_pixels: int) -> _Header:
     file.seek(len(_SIGNATURE))
-    start = file.read(_CHUNK.size + _HEADER.size + 4)
-    if len(start) < _CHUNK.size + _HEADER.size + 4:
-        refuse_truncated(name, "PNG")
+    start = read_part(file, _CHUNK.size + _HEADER.size + 4, name, "PNG")
+    if start[4:8] == b"IHDR":
+        _check_sum(start[4:-4], start[-4:], name)
     header = _Header(*_HEADER.unpack_from(start, _CHUNK.size))
     known = (header.compression, header.filtering) == (0, 0) and header.interlaced in (0, 1)
     if start[4:8] != b"IHDR" or header.bits not in _DEPTHS.get(header.colour_type, ()) or not known:
@@ -73,15 +85,11 @@ def _read_chunks(file: BinaryIO, name: str) -> dict[bytes, bytes]:
             break
         if kind == b"acTL":
             raise BadInput(f"{name} is an animated PNG file.", remedy="Save one of its pictures as PNG.")
-        if kind not in (b"IDAT", b"PLTE", b"tRNS"):
+        if kind not in (b"IDAT", b"PLTE", b"tRNS", b"eXIf"):
             file.seek(size + 4, 1)
             continue
-        data = file.read(size)
-        checksum = file.read(4)
-        if len(data) < size or len(checksum) < 4:  # noqa: PLR2004 (a CRC-32 has four bytes)
-            refuse_truncated(name, "PNG")
-        if zlib.crc32(kind + data) != int.from_bytes(checksum, "big"):
-            refuse_damaged(name, "PNG", ValueError(f"checksum of its {kind.decode()} part"))
+        data = read_part(file, size, name, "PNG")
+        _check_sum(kind + data, read_part(file, 4, name, "PNG"), name)
         if kind == b"IDAT":
             pieces.append(data)
         else:
@@ -89,6 +97,11 @@ def _read_chunks(file: BinaryIO, name: str) -> dict[bytes, bytes]:
     if not pieces:
         refuse_truncated(name, "PNG")
     return {**found, b"IDAT": b"".join(pieces)}
+
+
+def _check_sum(part: bytes, checksum: bytes, name: str) -> None:
+    if zlib.crc32(part) != int.from_bytes(checksum, "big"):
+        refuse_damaged(name, "PNG", ValueError(f"wrong checksum in its part {part[:4].decode()}"))
 
 
 def _decode(name: str, header: _Header, data: bytes) -> NDArray[Any]:

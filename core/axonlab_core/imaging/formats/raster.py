@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ class Raster(NamedTuple):
     inverted: bool = False
     """Whether 0 is white."""
     pixel_size_um: float | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the stored values, as sentences."""
 
 
 def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
@@ -45,6 +47,29 @@ def check_size(name: str, *, width: int, height: int, max_pixels: int) -> None:
             "are taken.",
             remedy="Cut it into smaller images, or save it at a lower resolution.",
         )
+
+
+def read_part(file: BinaryIO, size: int, name: str, container: str) -> bytes:
+    """The next `size` bytes; memory for them is asked for only if the file has so many.
+
+    Raises
+    ------
+    BadInput
+        If the file ends before.
+    """
+    here = file.tell()
+    if size > file.seek(0, 2) - here:
+        refuse_truncated(name, container)
+    file.seek(here)
+    return file.read(size)
+
+
+def refuse_oriented(name: str, how: str) -> NoReturn:
+    """Raise that the file asks to be shown otherwise than it is stored, which only some programs do."""
+    raise BadInput(
+        f"{name} asks to be shown {how}, and programs disagree on whether to do so.",
+        remedy="Open it, turn it as it should be, and save it without an orientation tag.",
+    )
 
 
 def refuse_truncated(name: str, container: str) -> NoReturn:

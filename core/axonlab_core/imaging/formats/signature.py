@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from enum import StrEnum
 
 from axonlab_core.contract.errors import BadInput
@@ -49,7 +50,7 @@ _FOREIGN = (
     (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Fetch it with `git lfs pull`."),
 )
 
-_SEVERAL = "Images are read from PNG, TIFF, JPEG and BMP files."
+READ_FORMATS = "Images are read from PNG, TIFF, JPEG and BMP files."
 
 
 def identify(name: str, head: bytes) -> Container:
@@ -67,12 +68,25 @@ def identify(name: str, head: bytes) -> Container:
             return container
     for offset, magic, what, remedy in _FOREIGN:
         if head[offset:].startswith(magic):
-            raise BadInput(f"{name} is {what}, whatever its name says.", remedy=f"{remedy} {_SEVERAL}")
+            raise BadInput(f"{name} is {what}, whatever its name says.", remedy=f"{remedy} {READ_FORMATS}")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"{", b"["):
         return Container.json
     if text[:1] == b"<":
-        raise BadInput(f"{name} is a web page or XML, not an image.", remedy="Download the image itself. " + _SEVERAL)
-    if text.translate(None, b"\t\r\n").isascii() and text.translate(None, b"\t\r\n").decode().isprintable():
-        raise BadInput(f"{name} is a text file, not an image.", remedy=_SEVERAL)
-    raise BadInput(f"{name} is in a format that is not known here.", remedy=f"Save it as PNG or TIFF. {_SEVERAL}")
+        raise BadInput(
+            f"{name} is a web page or XML, not an image.", remedy="Download the image itself. " + READ_FORMATS
+        )
+    if _is_text(text):
+        raise BadInput(f"{name} is a text file, not an image.", remedy=READ_FORMATS)
+    raise BadInput(f"{name} is in a format that is not known here.", remedy=f"Save it as PNG or TIFF. {READ_FORMATS}")
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, as spreadsheets write it
+        return True
+    try:
+        # The last character may be cut in two.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head.translate(None, b"\t\r\n\f"))
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable()

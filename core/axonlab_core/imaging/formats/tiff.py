@@ -12,13 +12,21 @@ import tifffile
 from numpy.typing import NDArray
 
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.imaging.formats.raster import RETRY, Raster, check_size, refuse_damaged, refuse_truncated
+from axonlab_core.imaging.formats.exif import ROTATIONS, UPRIGHT
+from axonlab_core.imaging.formats.raster import (
+    RETRY,
+    Raster,
+    check_size,
+    refuse_damaged,
+    refuse_oriented,
+    refuse_truncated,
+)
 from axonlab_core.imaging.pixel_size import tiff_pixel_size_um
 
 _MOST_SAMPLES = 4
 _MOST_LEVELS = 64
 _SMALL_TILE_PX = 1 << 20
-_BROKEN = (
+BROKEN = (
     tifffile.TiffFileError,
     RuntimeError,  # every codec's own error
     ValueError,
@@ -40,21 +48,23 @@ def read(file: BinaryIO, name: str, *, max_pixels: int) -> Raster:
             _check(page, name, max_pixels)
             _check_complete(page, name, file.seek(0, 2))
             return _raster(page, _channels_last(page), name)
-    except _BROKEN as error:
+    except BROKEN as error:
         refuse_damaged(name, "TIFF", error)
-    except MemoryError as error:
-        raise BadInput(f"{name} does not fit into this machine's memory.", remedy="Cut it into parts.") from error
 
 
 def _only_plane(tiff: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     """The one page at full resolution."""
     first = tiff.pages.first
     planes = 1
+    places = {first.offset}
     for index in range(1, _MOST_LEVELS):
         try:
             page = tiff.pages.get(index, aspage=True)
         except IndexError:
             break
+        if page.offset in places:
+            raise BadInput(f"{name} is a damaged TIFF file: its list of pages leads in a circle.", remedy=RETRY)
+        places.add(page.offset)
         planes += not (isinstance(page, tifffile.TiffPage) and page.is_reduced)
     stacked = re.search(r"^images=(\d+)\s*$", first.description, re.MULTILINE) if tiff.is_imagej else None
     if stacked:
@@ -93,6 +103,9 @@ def _check(page: tifffile.TiffPage, name: str, max_pixels: int) -> None:
         raise BadInput(
             f"{name} has {page.samplesperpixel} channels.", remedy="Save the one channel that you want as grey TIFF."
         )
+    orientation = page.tags.valueof("Orientation", default=UPRIGHT)
+    if orientation in ROTATIONS:
+        refuse_oriented(name, ROTATIONS[orientation])
     if page.dtype is None:
         raise BadInput(f"{name} has a sample type that is not read.", remedy="Save it as 8-bit or 16-bit TIFF.")
 

@@ -1,0 +1,1 @@
+"""Bad input, everywhere the same way; and the formats that are read, by a stated rule each."""
