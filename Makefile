@@ -27,10 +27,10 @@ check: setup
 	lint-imports --no-logo
 
 test: check
-	pytest -m "not slow" tests/unit tests/backends tests/acceptance
+	pytest -m "not slow" tests/unit tests/backends tests/acceptance tests/browser
 
 test-full: check
-	pytest tests/unit tests/backends tests/acceptance
+	pytest tests/unit tests/backends tests/acceptance tests/browser
 
 clean:
 	rm -rf .venv .axonlab .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -23,6 +23,7 @@ from axonlab_hub.auth import HubIdentities, Identities
 from axonlab_hub.faults import add_fault_answers
 from axonlab_hub.guards import BodyDeadline, BodyLimit, Headers
 from axonlab_hub.jobs import Jobs
+from axonlab_hub.pages.site import add_pages
 from axonlab_hub.parts import Parts
 from axonlab_hub.publishing import Publishing
 from axonlab_hub.rates import Rates
@@ -84,6 +85,7 @@ def create_app(
     ):
         app.include_router(router, prefix=api)
     add_fault_answers(app)
+    add_pages(app, settings, secret=secret, api=api)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, spare=f"{api}/storage")
     app.add_middleware(BodyDeadline, timeout_s=settings.body_timeout_s, by_piece=f"{api}/storage")
     app.add_middleware(Headers)

@@ -108,10 +108,19 @@ def _services(c: Any, settings: Settings) -> None:
             "url": f"http://127.0.0.1:{settings.service_port}",
             "command": [sys.executable, "-m", "axonlab_hub.supervise"],
             "environment": settings.environment(),
-            "display": False,  # it has no page yet
+            "display": True,
+            "oauth_redirect_uri": callback_path(settings),
+            # What a login at the pages may do: no more than a student's own token.
+            "oauth_client_allowed_scopes": [ACCESS, SUBMIT],
+            "oauth_no_confirm": True,  # it is part of the hub: nobody is asked whether it may know who they are
         },
         {"name": "axonlab-runner", "api_token": kept_secret(settings.runner_token_file), "display": False},
     ]
+
+
+def callback_path(settings: Settings) -> str:
+    """Where the hub sends whoever has logged in for the pages."""
+    return settings.service_prefix.rstrip("/") + "/oauth_callback"
 
 
 def _servers(c: Any, settings: Settings) -> None:

@@ -14,6 +14,16 @@ from axonlab_core.contract.errors import BadInput
 
 _PREFIX = "AXONLAB_"
 _GIB = 2**30
+_GIVEN_BY_HUB = {"hub_api_url": "JUPYTERHUB_API_URL", "service_prefix": "JUPYTERHUB_SERVICE_PREFIX"}
+# Only a service has these; in a student's server variables of the same name are the student's.
+_GIVEN_TO_SERVICE = {
+    "hub_host": "JUPYTERHUB_HOST",
+    "hub_base_url": "JUPYTERHUB_BASE_URL",
+    "oauth_client_id": "JUPYTERHUB_CLIENT_ID",
+    "oauth_client_secret": "JUPYTERHUB_API_TOKEN",
+    "oauth_callback_url": "JUPYTERHUB_OAUTH_CALLBACK_URL",
+}
+_NOT_HANDED_ON = frozenset(_GIVEN_TO_SERVICE)
 
 
 class Settings(BaseModel):
@@ -39,6 +49,13 @@ class Settings(BaseModel):
 
     hub_api_url: str = "http://127.0.0.1:8081/hub/api"
     service_prefix: str = "/services/axonlab/"
+    hub_host: str = ""
+    """Where browsers reach the hub, where that is another host than the service's; empty: the same."""
+    hub_base_url: str = "/"
+    oauth_client_id: str = ""
+    """What the hub calls the service when it logs people in; empty: it was not started by a hub, and has no login."""
+    oauth_client_secret: str = Field(default="", repr=False)
+    oauth_callback_url: str = ""
 
     lease_s: float = Field(default=30, gt=0)
     """For how long a claim holds without a heartbeat."""
@@ -62,6 +79,8 @@ class Settings(BaseModel):
     """Of one user, in the long run; in each replica."""
     request_burst: int = Field(default=100, ge=1)
     """Of one user, at once."""
+    session_hours: float = Field(default=8, gt=0, le=24 * 7)
+    """For how long a login at the pages holds; logging out of the hub ends it earlier."""
     body_timeout_s: float = Field(default=30, gt=0)
     """Within which a JSON request must have arrived, and each piece of an upload after the one before."""
     recheck_s: float = Field(default=1.0, gt=0)
@@ -108,7 +127,7 @@ class Settings(BaseModel):
             for name in cls.model_fields
             if os.environ.get(_PREFIX + name.upper())
         }
-        given_by_hub = {"hub_api_url": "JUPYTERHUB_API_URL", "service_prefix": "JUPYTERHUB_SERVICE_PREFIX"}
+        given_by_hub = _GIVEN_BY_HUB | (_GIVEN_TO_SERVICE if os.environ.get("JUPYTERHUB_SERVICE_NAME") else {})
         for name, variable in given_by_hub.items():
             if name not in values and os.environ.get(variable):
                 values[name] = os.environ[variable]
@@ -123,7 +142,8 @@ class Settings(BaseModel):
     def environment(self) -> dict[str, str]:
         """The variables from which another process reads these same settings."""
         state = {"AXONLAB_STATE": str(self.state.resolve())}
-        given = {_PREFIX + name.upper(): str(getattr(self, name)) for name in self.model_fields_set}
+        names = self.model_fields_set - _NOT_HANDED_ON
+        given = {_PREFIX + name.upper(): str(getattr(self, name)) for name in names}
         return given | state
 
 

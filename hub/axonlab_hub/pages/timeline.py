@@ -1,0 +1,132 @@
+"""What a page shows of a job's events: steps, progress, numbers, warnings and the end of the log.
+
+Events are only ever added, so what has been read once is kept, for the jobs that were looked at last; each look
+reads what is new.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from axonlab_core.contract.events import Event, MetricEvent, ProgressEvent, StateEvent, StepEvent, WarningEvent
+from axonlab_core.contract.log_lines import log_text
+from axonlab_hub.queueing import events_after
+from axonlab_hub.store import Rows
+from axonlab_hub.tables import JobRow
+
+_MAX_POINTS = 1000
+_MAX_LOG_CHARACTERS = 20_000
+_MAX_WARNINGS = 50
+_JOBS = 200
+_LOSS, _DICE = "loss", "val_dice_"
+
+Point = tuple[int, float]
+
+
+class Story(NamedTuple):
+    """A timeline as it was at one moment."""
+
+    after: int
+    """Number of the last event that is in here."""
+    steps: tuple[StepEvent, ...]
+    """Of the current run, in their order."""
+    progress: ProgressEvent | None
+    warnings: tuple[str, ...]
+    log: str
+    log_cut: bool
+    """Whether the log's beginning is left out."""
+    losses: dict[str, list[Point]]
+    dice: dict[str, list[Point]]
+    """On the validation images, by class."""
+
+
+class Timeline:
+    """One job's events, condensed as they come."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self._attempt = 0
+        self._steps: dict[str, StepEvent] = {}
+        self._progress: ProgressEvent | None = None
+        self._warnings: deque[str] = deque(maxlen=_MAX_WARNINGS)
+        self._log = ""
+        self._log_cut = False
+        self._metrics: dict[str, dict[int, float]] = {}
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Add the events that follow."""
+        new = list(events)
+        for event in new:
+            self.after = event.n
+            if event.attempt > self._attempt:
+                # A new run: its steps and its progress begin anew; numbers of steps done again replace the old ones.
+                self._attempt, self._steps, self._progress = event.attempt, {}, None
+            self._take(event)
+        said = log_text(new)
+        begun = self._log and not self._log.endswith("\n") and said.startswith("[")
+        log = f"{self._log}{chr(10) if begun else ''}{said}"
+        if len(log) > _MAX_LOG_CHARACTERS:
+            log, self._log_cut = log[-_MAX_LOG_CHARACTERS:].partition("\n")[2], True
+        self._log = log
+
+    def story(self) -> Story:
+        """All of it, as it is now."""
+        curves = {name: sorted(points.items()) for name, points in sorted(self._metrics.items())}
+        return Story(
+            after=self.after,
+            steps=tuple(self._steps.values()),
+            progress=self._progress,
+            warnings=tuple(self._warnings),
+            log=self._log,
+            log_cut=self._log_cut,
+            losses={name: points for name, points in curves.items() if name == _LOSS},
+            dice={name.removeprefix(_DICE): points for name, points in curves.items() if name.startswith(_DICE)},
+        )
+
+    def _take(self, event: Event) -> None:
+        match event.body:
+            case StepEvent() as step:
+                self._steps[step.name] = step
+            case ProgressEvent() as progress:
+                self._progress = progress
+            case WarningEvent() as warning:
+                if warning.message not in self._warnings:
+                    self._warnings.append(warning.message)
+            case MetricEvent() as metric:
+                for name, value in metric.values.items():
+                    self._note(name, metric.step, value)
+            case StateEvent() as state if state.state.is_final and self._progress is not None:
+                self._progress = self._progress.model_copy(update={"remaining_s": None})
+            case _:
+                pass
+
+    def _note(self, name: str, step: int, value: float) -> None:
+        points = self._metrics.setdefault(name, {})
+        points[step] = value
+        if len(points) > _MAX_POINTS:
+            # Every second one of the older half goes: a picture a thousand pixels wide cannot show them.
+            for old in sorted(points)[1 : _MAX_POINTS // 2 : 2]:
+                del points[old]
+
+
+class Timelines:
+    """The timelines of the jobs that were looked at last. Every method blocks."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Timeline] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, rows: Rows, job: JobRow) -> Story:
+        """A job's timeline, with everything that has happened until now."""
+        with self._lock:
+            timeline = self._kept.get(job.id) or Timeline()
+            while events := events_after(rows, job, timeline.after).events:
+                timeline.take(events)
+            self._kept[job.id] = timeline
+            self._kept.move_to_end(job.id)
+            while len(self._kept) > _JOBS:
+                self._kept.popitem(last=False)
+            return timeline.story()

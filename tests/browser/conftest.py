@@ -1,0 +1,152 @@
+"""A classroom with a real runner, and Debian's Chromium to look at it."""
+
+import csv
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Error, sync_playwright
+
+import axonlab
+from axonlab_core.contract.palette import AXON_PALETTE
+from axonlab_core.imaging.read import read_image, read_labels
+from axonlab_hub.settings import child_environment
+from classroom import running_classroom
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "notebooks" / "data" / "axon_sem"
+PICTURES = ROOT / "tests" / "artifacts"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def classroom(tmp_path_factory):
+    """A classroom of our own: the acceptance tests leave jobs behind that our runner would take."""
+    with running_classroom(tmp_path_factory.mktemp("classroom")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here; on Debian or Ubuntu: sudo apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A person's browser tab; what goes wrong in it, by a page's fault or against its policy, fails the test."""
+
+    def __init__(self, classroom, context):
+        self.classroom = classroom
+        self.context = context
+        self.page = context.new_page()
+        self.faults = []
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("requestfailed", self._failed)
+        self.expected = ()
+
+    def _note(self, kind, text):
+        if kind in {"error", "warning"} and not any(part in text for part in self.expected):
+            self.faults.append(f"{kind}: {text}")
+
+    def _failed(self, request):
+        # A long poll ends with its page.
+        if "/live?" not in request.url and "ERR_ABORTED" not in (request.failure or ""):
+            self.faults.append(f"{request.url}: {request.failure}")
+
+    def log_in(self, name, path=""):
+        """Open a page of ours, and log in at the hub's form, to which it leads."""
+        self.page.goto(f"{self.classroom.service_url}/{path}")
+        assert "/hub/login" in self.page.url
+        self.page.get_by_label("Username").fill(name)
+        who = "teacher" if name == "tea" else "student"
+        self.page.get_by_label("Password").fill(self.classroom.room.passwords[who])
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(f"{self.classroom.service_url}/{path}")
+
+    def open(self, path=""):
+        return self.page.goto(f"{self.classroom.service_url}/{path}")
+
+    def picture(self, name):
+        PICTURES.mkdir(exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+def open_tab(classroom, chromium):
+    tabs = []
+
+    def opened(name=None, path="", **more):
+        context = chromium.new_context(**{"viewport": {"width": 1100, "height": 800}, **more})
+        tabs.append(Tab(classroom, context))
+        if name is not None:
+            tabs[-1].log_in(name, path)
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        try:
+            tab.context.close()
+        except Error as error:
+            tab.faults.append(str(error))
+    assert not [fault for tab in tabs for fault in tab.faults]
+
+
+@pytest.fixture(scope="module")
+def client(classroom, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AXONLAB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        connection = axonlab.connect(classroom.service_url, classroom.user_token("ana"))
+        yield connection
+        connection.session.close()
+
+
+@pytest.fixture(scope="module")
+def data(client):
+    """Crops of three animals."""
+    images, labels = {}, {}
+    with (SAMPLE / "manifest.csv").open() as table:
+        rows = {row["name"]: row for row in csv.DictReader(table)}
+    for name in ("rat1_data1", "rat5_data14_q00", "rat8_V915"):
+        shape = (int(rows[name]["height"]), int(rows[name]["width"]))
+        images[name] = read_image(SAMPLE / "images" / f"{name}.png").pixels[100:420, 200:520]
+        whole = read_labels(SAMPLE / "masks" / f"{name}.png", shape=shape, palette=AXON_PALETTE)
+        labels[name] = whole[100:420, 200:520]
+    return axonlab.dataset(images, labels, manifest=SAMPLE / "manifest.csv")
+
+
+@pytest.fixture
+def runner(classroom, tmp_path):
+    """Gives a block in which a runner is at work."""
+
+    @contextmanager
+    def at_work():
+        with (tmp_path / "runner.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*classroom.runner_command(), "--name", "desk", "--work-dir", str(tmp_path / "work")],
+                env=child_environment(classroom.settings),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0, (tmp_path / "runner.log").read_text()[-3000:]
+
+    return at_work
