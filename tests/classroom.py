@@ -1,4 +1,4 @@
-"""A running classroom for acceptance and browser tests: the real hub, its proxy, and the service that the hub manages."""
+"""A running classroom for acceptance and browser tests: the real hub, its proxy, and its service."""
 
 import re
 import secrets

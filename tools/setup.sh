@@ -41,6 +41,12 @@ pip --no-deps -r constraints.txt
 pip --no-deps -e .
 say "installing the hub's proxy ($proxy)"
 PATH="$PWD/$venv/bin:$PATH" npm install --global --silent --no-fund --no-audit --no-update-notifier --prefix "$venv" "$proxy" >/dev/null
+# For tests/browser alone, which skip without it.
+if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing Chromium, for the browser tests"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } \
+        >/dev/null 2>&1 || say "Chromium cannot be installed here: the browser tests will be skipped"
+fi
 rm -f "$venv"/.axonlab-*
 touch "$stamp"
 say "ready after $((SECONDS - started)) s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, status
@@ -25,6 +25,8 @@ from axonlab_core.contract.plain_words import in_plain_words
 
 logger = logging.getLogger(__name__)
 
+FaultAnswer = Callable[[Request, Exception], Awaitable[JSONResponse]]
+
 NOT_YOUR_DOING = ErrorAnswer(
     error=PlatformError.code,
     message="Something went wrong in the service. This is not your doing.",
@@ -40,10 +42,8 @@ _FRAMEWORK = {
 
 def add_fault_answers(app: FastAPI) -> None:
     """Let `app` answer every fault with an ErrorAnswer."""
-    app.add_exception_handler(AxonlabError, _ours)
-    app.add_exception_handler(RequestValidationError, _bad_request)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind, answer in FAULT_ANSWERS.items():
+        app.add_exception_handler(kind, answer)
 
 
 def error_response(error: AxonlabError) -> JSONResponse:
@@ -102,6 +102,15 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("%s failed", _what(request), exc_info=error)
     return _answer(PlatformError.status, NOT_YOUR_DOING)
+
+
+FAULT_ANSWERS: dict[type[Exception], FaultAnswer] = {
+    AxonlabError: _ours,
+    RequestValidationError: _bad_request,
+    HTTPException: _http,
+    Exception: _unexpected,
+}
+"""What is answered to which fault."""
 
 
 def _what(request: Request) -> str:

@@ -11,6 +11,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 40
 _TICKS = 5
 _STYLES = 6
 """So many colours and dashes the stylesheet has."""
+_STYLE_OF = {"background": 4, "myelin": 0, "axon": 1}
+"""As the overlays of our own palette have them."""
 
 
 class Tick(NamedTuple):
@@ -65,10 +67,11 @@ def draw(title: str, series: Mapping[str, Sequence[tuple[int, float]]], *, top: 
         )
 
     lines: list[Line] = []
-    for number, (name, points) in enumerate(finite.items()):
+    styles = _styles(list(finite))
+    for name, points in finite.items():
         placed = [place(x, y) for x, y in points]
         path = " ".join(f"{x:g},{y:g}" for x, y in placed)
-        lines.append(Line(name, path, *placed[-1], points[-1][1], number % _STYLES))
+        lines.append(Line(name, path, *placed[-1], points[-1][1], styles[name]))
     return Curve(
         title=title,
         lines=tuple(lines),
@@ -76,6 +79,13 @@ def draw(title: str, series: Mapping[str, Sequence[tuple[int, float]]], *, top: 
         up=tuple(Tick(place(0, value)[1], f"{value:g}") for value in up),
         description="; ".join(f"{line.name} {line.last:.3f} after step {finite[line.name][-1][0]}" for line in lines),
     )
+
+
+def _styles(names: Sequence[str]) -> dict[str, int]:
+    known = {name: _STYLE_OF[name] for name in names if name in _STYLE_OF}
+    free = [style for style in range(_STYLES) if style not in known.values()] or [0]
+    others = [name for name in names if name not in known]
+    return known | {name: free[number % len(free)] for number, name in enumerate(others)}
 
 
 def _ticks(largest: float, *, whole: bool) -> list[float]:

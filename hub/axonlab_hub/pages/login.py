@@ -85,6 +85,7 @@ async def callback(
     request: Request,
     parts: House,
     sessions: Cookies,
+    *,
     state: Annotated[str, Query(max_length=200)] = "",
     code: Annotated[str, Query(max_length=1000)] = "",
     error: Annotated[str, Query(max_length=200)] = "",

@@ -150,4 +150,3 @@ async def _own_form(request: Request, who: Visitor) -> dict[str, str]:
 
 def _to_job(parts: House, job_id: str) -> Response:
     return RedirectResponse(f"{parts.settings.service_prefix}jobs/{job_id}", status_code=303)
-

@@ -9,13 +9,12 @@ from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from axonlab_core.contract.errors import ErrorAnswer, NotSignedIn
+from axonlab_hub.faults import FAULT_ANSWERS, FaultAnswer
 from axonlab_hub.pages import login, routes
 from axonlab_hub.pages.rendering import render
 from axonlab_hub.pages.session import Sessions
 from axonlab_hub.pages.timeline import Timelines
 from axonlab_hub.settings import Settings
-
-_Answer = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def add_pages(app: FastAPI, settings: Settings, *, secret: str, api: str) -> None:
@@ -25,18 +24,18 @@ def add_pages(app: FastAPI, settings: Settings, *, secret: str, api: str) -> Non
     prefix = settings.service_prefix.rstrip("/")
     for router in (login.router, routes.router):
         app.include_router(router, prefix=prefix)
-    for kind, answer in list(app.exception_handlers.items()):
-        app.add_exception_handler(kind, _in_words(answer, prefix=f"{prefix}/", api=f"{api}/"))  # pyright: ignore[reportArgumentType] (whatever was registered)
+    for kind, answer in FAULT_ANSWERS.items():
+        app.add_exception_handler(kind, _in_words(answer, prefix=f"{prefix}/", api=f"{api}/"))
 
 
-def _in_words(answer: _Answer, *, prefix: str, api: str) -> _Answer:
+def _in_words(answer: FaultAnswer, *, prefix: str, api: str) -> Callable[[Request, Exception], Awaitable[Response]]:
     """The same answer, as a page where a page was asked for."""
 
     async def answer_with_page(request: Request, error: Exception) -> Response:
         path = request.url.path
         # Errors are rare and small, so what the API would say is made first and then put into words.
         said = await answer(request, error)
-        if path.startswith(api) or not path.startswith(prefix) or not said.headers["content-type"].endswith("json"):
+        if path.startswith(api) or not path.startswith(prefix):
             return said
         if isinstance(error, NotSignedIn) and _opens_page(request) and not path.endswith("/oauth_callback"):
             then = path + (f"?{request.url.query}" if request.url.query else "")

@@ -89,7 +89,7 @@ def job_view(parts: Parts, timelines: Timelines, person: Person, job_id: str) ->
         story=story,
         curves=tuple(curve for curve in curves if curve is not None),
         files=tuple(sorted(files, key=lambda file: (_rank(file.path), file.path))),
-        pictures=tuple(sorted(pictures, key=lambda file: ("overlay" not in file.path, file.path))[:_PICTURES]),
+        pictures=tuple(sorted(pictures, key=lambda file: (".overlay." not in file.path, file.path))[:_PICTURES]),
         took_s=_took_s(job, now),
         may_change=job.owner == person.name,
     )
