@@ -82,9 +82,12 @@ class Tab:
     def open(self, path=""):
         return self.page.goto(f"{self.classroom.service_url}/{path}")
 
-    def picture(self, name):
+    def place(self, name):
         PICTURES.mkdir(exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+        return PICTURES / f"{name}.png"
+
+    def picture(self, name, *, full_page=True):
+        self.page.screenshot(path=self.place(name), full_page=full_page)
 
 
 @pytest.fixture

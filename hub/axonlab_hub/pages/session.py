@@ -64,7 +64,7 @@ class Sessions:
         """What was sealed for that purpose within the last `lifetime_s`; None if it was not."""
         try:
             said, _, content = self._fernet.decrypt(sealed, ttl=lifetime_s).decode().partition("\n")
-        except (InvalidToken, UnicodeError):
+        except (InvalidToken, ValueError):
             return None
         return content if said == purpose else None
 

@@ -103,14 +103,13 @@ def asked_of(params: QueryParams, **fixed: str) -> JobsQuery:
     BadInput
         If it asks for what there is not.
     """
-    values: dict[str, object] = {"limit": str(PAGE_JOBS)}
+    values: dict[str, object] = {"limit": PAGE_JOBS}
     for name in params:
         given = [value for value in params.getlist(name) if value.strip()]
         if given:
             values[name] = given if name in {"state", "kind"} else given[-1].strip()
     try:
-        # As text, since everything in an address is: "25" is a number there.
-        return JobsQuery.model_validate_strings(values | fixed)
+        return JobsQuery.model_validate(values | fixed)
     except ValidationError as error:
         raise BadInput(in_plain_words(error.errors()), remedy="Choose from the form.") from error
 
