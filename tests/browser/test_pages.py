@@ -184,8 +184,8 @@ def test_other_pages_cannot_act_for_somebody(waiting, open_tab, classroom):
     fragment = tab.page.evaluate("(url) => fetch(url + '/live').then((answer) => answer.text())", address)
     assert "form_token" not in fragment
     assert waiting.id in fragment
-    tab.page.route("http://elsewhere.test/", lambda route: route.fulfill(
-        content_type="text/html", body=f'<form method="post" action="{address}/cancel"><button>Prize</button></form>'))  # fmt: skip
+    trap = f'<form method="post" action="{address}/cancel"><button>Prize</button></form>'
+    tab.page.route("http://elsewhere.test/", lambda route: route.fulfill(content_type="text/html", body=trap))
     tab.page.goto("http://elsewhere.test/")
     with tab.page.expect_navigation() as gone:
         tab.page.get_by_role("button", name="Prize").click()

@@ -50,7 +50,8 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with running_service(quick_settings(tmp_path_factory.mktemp("pages"))) as running:
+    settings = quick_settings(tmp_path_factory.mktemp("pages")).model_copy(update={"request_burst": 10_000})
+    with running_service(settings) as running:
         yield running
 
 
