@@ -211,7 +211,7 @@ def test_staff_see_their_course_and_students_do_not(service, ana, tea, done):
     assert "No runner has asked" in page.text
     service.ok("POST", "runner/next", token="runner", body={"capabilities": MACHINE})
     assert '<th scope="row">here</th>' in tea.get("courses/axons").text
-    for path in ("courses/axons", "courses/other", "courses/..%2f"):
+    for path in ("courses/axons", "courses/other", "courses/a%20b"):
         assert ana.get(path).status_code in {404, 422}
     assert tea.get("courses/nerves").status_code == 404
     assert "Course axons" in tea.get().text
