@@ -48,7 +48,7 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         expect(page.get_by_role("button", name="Cancel this job")).to_be_hidden()
         expect(page.locator("#curves figure")).to_have_count(2)
         tab.picture("job-succeeded")
-        page.set_viewport_size({"width": 900, "height": 560})
+        page.set_viewport_size({"width": 900, "height": 700})
         tab.picture("for-docs-job", full_page=False)
         with page.expect_download() as started:
             page.get_by_role("link", name="The lab report").click()
@@ -61,7 +61,10 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         page.wait_for_function("[...document.querySelectorAll('#pictures img')].every((one) => one.naturalWidth > 100)")
         expect(page.locator(".state")).to_have_text("succeeded")
         tab.picture("job-segmented")
-        page.locator(".pictures").screenshot(path=tab.place("for-docs-overlays"))
+        page.set_viewport_size({"width": 700, "height": 420})
+        page.locator("#pictures").scroll_into_view_if_needed()
+        clip = page.locator("#pictures").bounding_box()
+        page.screenshot(path=tab.place("for-docs-overlays"), clip=clip | {"height": 370})
 
     expect(staff.page.get_by_role("link", name="Axons, first try").first).to_be_visible()
     staff.open(f"jobs/{job.id}")
@@ -192,3 +195,25 @@ def test_other_pages_cannot_act_for_somebody(waiting, open_tab, classroom):
     assert gone.value.status in {401, 403}
     assert waiting.state == "queued"
     tab.faults.clear()
+
+
+def test_without_script_it_works_too(client, data, open_tab):
+    job = client.train(data, name="Plain", **SHORT)
+    tab = open_tab("ana", f"jobs/{job.id}", java_script_enabled=False)
+    assert tab.page.locator("noscript meta[http-equiv=refresh]").count() == 1
+    tab.page.get_by_role("button", name="Cancel this job").click()
+    expect(tab.page.locator(".state")).to_have_text("cancelled")
+    expect(tab.page.get_by_text("UTC").first).to_be_visible()
+
+
+def test_a_page_outlives_the_service(client, data, classroom, open_tab):
+    job = client.train(data, name="Patient", **SHORT)
+    tab = open_tab("ana", f"jobs/{job.id}")
+    tab.expected = ("503", "502", "ERR_")
+    expect(tab.page.locator(".state")).to_have_text("queued")
+    classroom.kill_service()
+    classroom.await_service()
+    job.cancel()
+    expect(tab.page.locator(".state")).to_have_text("cancelled", timeout=15_000)
+    tab.open()
+    expect(tab.page.get_by_role("heading", name="My jobs")).to_be_visible()

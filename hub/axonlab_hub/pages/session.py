@@ -83,7 +83,7 @@ class Sessions:
             value,
             max_age=lifetime_s,
             path=path,
-            secure=request.url.scheme == "https",
+            secure=_came_by_tls(request),
             httponly=True,
             samesite="lax",
         )
@@ -111,6 +111,12 @@ class Sessions:
     def form_token(self, session: Session) -> str:
         """What a form must carry to be this session's."""
         return hmac.new(self._forms_key, session.id.encode(), hashlib.sha256).hexdigest()
+
+
+def _came_by_tls(request: Request) -> bool:
+    # The first proxy knows; whoever makes this up only keeps their own cookie more closely.
+    said = request.headers.get("x-forwarded-proto", request.url.scheme)
+    return said.partition(",")[0].strip().lower() == "https"
 
 
 def sessions_of(request: Request) -> Sessions:

@@ -48,6 +48,8 @@ class Timeline:
 
     def __init__(self) -> None:
         self.after = 0
+        self.lock = threading.Lock()
+        """Held by whoever adds to it."""
         self._attempt = 0
         self._steps: dict[str, StepEvent] = {}
         self._progress: ProgressEvent | None = None
@@ -121,12 +123,16 @@ class Timelines:
 
     def of(self, rows: Rows, job: JobRow) -> Story:
         """A job's timeline, with everything that has happened until now."""
-        with self._lock:
-            timeline = self._kept.get(job.id) or Timeline()
+        timeline = self._kept_for(job.id)
+        with timeline.lock:
             while events := events_after(rows, job, timeline.after).events:
                 timeline.take(events)
-            self._kept[job.id] = timeline
-            self._kept.move_to_end(job.id)
+            return timeline.story()
+
+    def _kept_for(self, job_id: str) -> Timeline:
+        with self._lock:
+            timeline = self._kept.setdefault(job_id, Timeline())
+            self._kept.move_to_end(job_id)
             while len(self._kept) > _JOBS:
                 self._kept.popitem(last=False)
-            return timeline.story()
+            return timeline

@@ -38,6 +38,14 @@ def test_nobody_may_more_than_they_need(config):
     assert not any("admin" in service for service in config.JupyterHub.services)
 
 
+def test_a_login_at_the_pages_may_no_more_than_a_students_token(config):
+    (service, runner) = config.JupyterHub.services
+    assert service["display"]
+    assert not runner["display"]
+    assert service["oauth_redirect_uri"] == "/services/axonlab/oauth_callback"
+    assert set(service["oauth_client_allowed_scopes"]) == {scopes.ACCESS, scopes.SUBMIT}
+
+
 def test_twice_gives_the_same(settings):
     first, second = Config(), Config()
     configure.configure(first, settings)

@@ -32,6 +32,18 @@ def test_what_is_given_goes_before_the_environment(monkeypatch, tmp_path):
     assert (settings.lease_s, settings.state, settings.hub_api_url) == (9, tmp_path, "http://hub/api")
 
 
+def test_the_login_is_the_services_own(monkeypatch, tmp_path):
+    """A student's server has a token under the same name, and whoever starts a hub there must not use it."""
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t0ken")
+    monkeypatch.setenv("JUPYTERHUB_CLIENT_ID", "client")
+    assert Settings.from_environment(state=tmp_path).oauth_client_secret == ""
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "axonlab")
+    settings = Settings.from_environment(state=tmp_path)
+    assert (settings.oauth_client_id, settings.oauth_client_secret) == ("client", "t0ken")
+    assert "t0ken" not in repr(settings)
+    assert not [value for value in settings.environment().values() if "t0ken" in value]
+
+
 def test_a_value_that_makes_no_sense_names_its_variable(monkeypatch):
     monkeypatch.setenv("AXONLAB_LEASE_S", "soon")
     with pytest.raises(BadInput, match="AXONLAB_LEASE_S=soon"):
