@@ -48,6 +48,9 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         expect(page.get_by_role("button", name="Cancel this job")).to_be_hidden()
         expect(page.locator("#curves figure")).to_have_count(2)
         tab.picture("job-succeeded")
+        page.emulate_media(color_scheme="dark")
+        tab.picture("job-succeeded-dark", full_page=False)
+        page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": 900, "height": 700})
         tab.picture("for-docs-job", full_page=False)
         with page.expect_download() as started:
@@ -64,7 +67,7 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         page.set_viewport_size({"width": 700, "height": 420})
         page.locator("#pictures").scroll_into_view_if_needed()
         clip = page.locator("#pictures").bounding_box()
-        page.screenshot(path=tab.place("for-docs-overlays"), clip=clip | {"height": 370})
+        page.screenshot(path=tab.place("for-docs-overlays"), clip=clip | {"height": 385})
 
     expect(staff.page.get_by_role("link", name="Axons, first try").first).to_be_visible()
     staff.open(f"jobs/{job.id}")

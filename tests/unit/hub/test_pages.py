@@ -1,8 +1,13 @@
 """The pages as bare answers: who sees what, which headers, and what a browser is refused."""
 
+import base64
+import hashlib
+import json
 import re
 import struct
 import zlib
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -139,6 +144,64 @@ def test_without_a_hub_there_is_no_login(service):
     answer = service.client.get(f"{HOME}login")
     assert answer.status_code == 503
     assert "not started by a hub" in answer.text
+
+
+@pytest.fixture(scope="module")
+def with_hub(tmp_path_factory):
+    """A service that was started by a hub, which is away."""
+    settings = quick_settings(tmp_path_factory.mktemp("login")).model_copy(
+        update={
+            "oauth_client_id": "service-axonlab",
+            "oauth_client_secret": "s3cret",
+            "oauth_callback_url": f"{HOME}oauth_callback",
+            "hub_base_url": "/base/",
+            "hub_api_url": "http://127.0.0.1:9/hub/api",
+        }
+    )
+    with running_service(settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize("proto", ["http", "https"])
+def test_a_login_begins_at_the_hub(with_hub, proto):
+    answer = with_hub.client.get(f"{HOME}login?then={HOME}jobs/abc", headers={"X-Forwarded-Proto": proto})
+    assert answer.status_code == 303
+    url = urlsplit(answer.headers["location"])
+    asked = dict(parse_qsl(url.query))
+    assert url.path == "/base/hub/api/oauth2/authorize"
+    assert not url.netloc
+    assert asked["response_type"] == "code"
+    assert asked["redirect_uri"] == f"{HOME}oauth_callback"
+    assert asked["code_challenge_method"] == "S256"
+    cookie = SimpleCookie(answer.headers["set-cookie"])
+    ((name, kept),) = cookie.items()
+    begun = json.loads(
+        Sessions(with_hub.settings, kept_secret(with_hub.settings.link_secret_file)).unseal(
+            kept.value, "axonlab-login", lifetime_s=60
+        )
+    )
+    digest = base64.urlsafe_b64encode(hashlib.sha256(begun["verifier"].encode()).digest()).decode().rstrip("=")
+    assert asked["code_challenge"] == digest
+    assert begun["state"] == asked["state"]
+    assert begun["then"] == f"{HOME}jobs/abc"
+    for secret in (begun["verifier"], "s3cret"):
+        assert secret not in str(answer.headers)
+    assert kept["httponly"]
+    assert kept["samesite"] == "lax"
+    assert kept["path"] == f"{HOME}oauth_callback"
+    assert bool(kept["secure"]) == (proto == "https")
+    assert int(kept["max-age"]) <= 600
+
+    sent = {"Cookie": f"{name}={kept.value}"}
+    other = with_hub.client.get(f"{HOME}oauth_callback?code=c&state={'y' * 32}", headers=sent)
+    assert other.status_code == 403, "another state than the browser's own"
+    refused = with_hub.client.get(f"{HOME}oauth_callback?error=denied&state={begun['state']}", headers=sent)
+    assert refused.status_code == 401
+    away = with_hub.client.get(f"{HOME}oauth_callback?code=c&state={begun['state']}", headers=sent)
+    assert away.status_code == 503
+    assert "The hub does not answer" in away.text
+    for answer in (other, refused, away):
+        assert COOKIE not in answer.headers.get("set-cookie", "")
 
 
 @pytest.mark.parametrize("state", ["", "x", "x" * 200])
