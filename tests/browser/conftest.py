@@ -30,15 +30,16 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def classroom(tmp_path_factory):
     """A classroom of our own: the acceptance tests leave jobs behind that our runner would take."""
     with running_classroom(tmp_path_factory.mktemp("classroom")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Ends with the module: while it is there, an event loop runs in this thread, and no other test may start one."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here; on Debian or Ubuntu: sudo apt install chromium")
     with sync_playwright() as playwright:
