@@ -98,14 +98,14 @@ def segment(
     as_json: bool,
 ) -> None:
     """Segment images (files, folders or patterns) with a model; write label images and overlays to OUT."""
-    from axonlab.models import data_for_model, model_from_file
+    from axonlab.model_source import data_for_model, model_from_file
     from axonlab.result import check_free
     from axonlab.specs import infer_spec
 
     check_free(out)
     used = model_from_file(model)
     client = None if here else _reach_hub()
-    data = data_for_model(images, used.card, manifest=manifest, pixel_size_um=pixel_size_um)
+    data = data_for_model(images, used, manifest=manifest, pixel_size_um=pixel_size_um)
     if client is None:
         result = _run_here(infer_spec(data, used.source, name="", course=None, parameters={}), data, used.file, out)
     else:
