@@ -6,6 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -29,9 +30,11 @@ from axonlab_core.contract import jobs as contract
 from axonlab_core.contract.base import Identifier, Value
 from axonlab_core.contract.errors import BadInput, NotFound, PlatformError
 from axonlab_core.contract.jobs import InferSpec, JobModel, PublishedModel, SubmitRequest, TrainSpec
+from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.listing import JobsAnswer, JobsQuery
 from axonlab_core.contract.models import ModelsAnswer, PublishedModelEntry, TrainedModelEntry
 from axonlab_core.contract.plain_words import in_plain_words
+from axonlab_core.contract.states import JobState
 from axonlab_core.contract.tickets import Blob, FileBlob, Ticket, UploadAnswer, UploadRequest
 
 _MOST_ON_A_PAGE = 200
@@ -126,7 +129,9 @@ class Client:
         """Jobs, newest first; see `axonlab.jobs`."""
         if limit < 1:
             raise BadInput(f"A list of {limit} jobs cannot be.", remedy="Give limit=1 or more.")
-        asked = {"state": _several(state), "kind": _several(kind), "course": course, "owner": owner}
+        states = _several(state, JobState, "state of a job")
+        kinds = _several(kind, Kind, "kind of job")
+        asked = {"state": states, "kind": kinds, "course": course, "owner": owner}
         found: list[contract.Job] = []
         left_out, before = 0, None
         while True:
@@ -388,8 +393,12 @@ def models(course: str | None = None) -> ModelTable:
     return _default().models(course)
 
 
-def _several(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _several(given: str | Sequence[str], known: type[StrEnum], what: str) -> tuple[str, ...]:
+    values = (given,) if isinstance(given, str) else tuple(given)
+    for value in values:
+        if value not in {*known}:
+            raise BadInput(f"{value!r} is no {what}.", remedy=f"There are {', '.join(known)}.")
+    return values
 
 
 def _is_file_name(text: str) -> bool:

@@ -132,13 +132,18 @@ class Job:
 
     def log(self) -> str:
         """What the job has said and printed so far; follow it with `events()`, or `axonlab job logs -f`."""
-        found: list[Event] = []
+        return log_text(event for events in self.batches(follow=False) for event in events)
+
+    def batches(self, *, follow: bool) -> Iterator[tuple[Event, ...]]:
+        """Its events from the beginning, as many at a time as there are: those so far, or until it is over."""
+        if follow:
+            yield from (answer.events for answer in self._answers(0, deadline=None))
+            return
         after, more = 0, True
         while more:
-            answer = self.poll(after, 0)
-            found += answer.events
+            answer = self.poll(after, 0, patience_s=self._client.session.patience_s)
             more, after = answer.next_after > after, answer.next_after
-        return log_text(found)
+            yield answer.events
 
     def card(self) -> JobCard:
         """Its card, which moves with the job: state, progress, curve, log, and buttons to stop or repeat it.

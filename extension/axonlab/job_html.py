@@ -80,7 +80,8 @@ def progress_words(progress: ProgressEvent) -> str:
 def numbers(view: JobView) -> str:
     """The latest loss and Dice in words, and their curve."""
     words = view.curves.in_words()
-    return f"<div>{html.escape(words)}</div>{curve_svg(view.curves)}" if words else ""
+    curve = f'<div style="overflow-x: auto">{curve_svg(view.curves)}</div>'
+    return f"<div>{html.escape(words)}</div>{curve}" if words else ""
 
 
 def outcome(view: JobView, page_url: str) -> str:

@@ -79,3 +79,26 @@ def run_time_s(job: Job) -> float | None:
 def local_time(at: datetime | None) -> str:
     """A point in time on the reader's clock, to the second; empty if there is none."""
     return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def job_lines(job: Job) -> list[tuple[str, str]]:
+    """What there is to say of a job, each with its name; what is not known is left out."""
+    took = run_time_s(job)
+    found = (
+        ("job", job.id),
+        ("kind", job.kind.value),
+        ("name", job.spec.name),
+        ("state", state_words(job)),
+        ("message", job.message),
+        ("what to do", remedy(job.reason)),
+        ("course", job.course or ""),
+        ("assignment", job.assignment or ""),
+        ("owner", job.owner),
+        ("attempt", str(job.attempt or "")),
+        ("repeats job", job.resubmitted_from or ""),
+        ("submitted", local_time(job.created_at)),
+        ("started", local_time(job.started_at)),
+        ("ended", local_time(job.finished_at)),
+        ("took", "" if took is None else duration_words(took)),
+    )
+    return [(name, value) for name, value in found if value]
