@@ -59,6 +59,8 @@ class JobCard:
         )
         self.cancel.on_click(lambda _: self._in_background(self.cancel, self._cancel))
         self.resubmit.on_click(lambda _: self._in_background(self.resubmit, self._resubmit))
+        for button in (self.cancel, self.resubmit):
+            _take_clicks_anywhere(button)
         self.repetition = w.VBox()
         """The card of the job that `Resubmit` made."""
         self.widget = w.VBox(
@@ -195,6 +197,15 @@ class JobCard:
             self.repetition.children = (again.widget,)
             self._view.notice = f"Submitted again as axonlab.job({job.id!r}): see below."
             self._render()
+
+
+def _take_clicks_anywhere(button: Any) -> None:
+    """See that a click arrives while a cell waits for the job.
+
+    JupyterLab sends what happens to widgets to a second shell of the kernel. ipykernel 7.4 hands it on to the shell in
+    which the widget was made, and that one is busy with the cell. Earlier versions do not ask for a route at all.
+    """
+    button.comm._reply_subshell_for = lambda _data, sent_to: sent_to  # noqa: SLF001 (there is no public way)
 
 
 def _cell() -> tuple[Any, ...] | None:

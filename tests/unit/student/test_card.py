@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import ipywidgets
 import pytest
@@ -186,12 +187,11 @@ def test_it_is_shown_once_in_a_cell_and_lives_on_in_the_next(ana, data, show):
     assert bundle["text/plain"] == repr(job)
 
 
-def test_updates_come_at_most_four_times_a_second(service, ana, data, show):
-    url, traffic = service
+def test_updates_come_at_most_four_times_a_second(url, ana, data, show):
     job = ana.train(data, steps=400)
     card = show(job)
     seen = []
-    card.bar.observe(lambda change: seen.append(time.monotonic()), "value")
+    card.bar.observe(lambda _: seen.append(time.monotonic()), "value")
     with claimed_run(url) as run:
         begun = time.monotonic()
         for n in range(60):
@@ -199,10 +199,12 @@ def test_updates_come_at_most_four_times_a_second(service, ana, data, show):
         assert comes(lambda: "59 of 400" in card.bar.value)
         took = time.monotonic() - begun
     assert len(seen) <= 2 + 4 * took + 1
-    assert min(later - sooner for sooner, later in zip(seen, seen[1:], strict=False)) >= 0.24
+    assert min(later - sooner for sooner, later in pairwise(seen)) >= 0.24
 
 
-def test_waiting_in_a_notebook_shows_the_card_and_no_bar(url, ana, data, show, monkeypatch, capfd, tmp_path):
+def test_waiting_in_a_notebook_shows_the_card_and_no_bar(  # noqa: PLR0917 (fixtures)
+    url, ana, data, show, monkeypatch, capfd, tmp_path
+):
     monkeypatch.setattr(job_handle, "in_notebook", lambda: True)
     job = ana.train(data, steps=1)
     other = ana.train(data, steps=2)
