@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ class JobCard:
         self._follower: Follower | None = None
         self._again: JobCard | None = None
         self._shown_at: tuple[Any, ...] | None = None
+        self._display_id: str | None = None
         self.headline, self.bar, self.numbers, self.outcome, self.log = (w.HTML() for _ in range(5))
         wide = w.Layout(width="auto")
         self.cancel = w.Button(
@@ -119,8 +121,15 @@ class JobCard:
             return
         from IPython.display import display  # noqa: PLC0415 (there is IPython where there is a notebook)
 
-        self._shown_at = _cell()
-        display(self.bundle(), raw=True)
+        self._shown_at, self._display_id = _cell(), f"axonlab-{uuid.uuid4().hex}"
+        display(self.bundle(), raw=True, display_id=self._display_id)
+
+    def settle(self) -> None:
+        """Have the notebook's file say how it ended: widgets do not live there."""
+        from IPython.display import update_display  # noqa: PLC0415 (as above)
+
+        if self._display_id is not None:
+            update_display(self.bundle(), raw=True, display_id=self._display_id)
 
     def is_shown_in_this_cell(self) -> bool:
         """Whether the cell that runs now has shown it: once is enough."""

@@ -246,6 +246,7 @@ class Job:
                 return
             if (error := card.error) is not None and card.away_s > _PATIENCE_S:
                 raise error
+        card.settle()
         if not self._known.state.is_final and (error := card.error) is not None:
             raise error
 

@@ -126,6 +126,9 @@ def test_cancel_works_while_the_cell_waits(notebook, job):
     assert notebook.shows("cancelled")
     shown = notebook.outputs(cell, "display_data")
     assert [WIDGET in one["data"] for one in shown] == [True]
+    (kept,) = notebook.outputs(cell, "update_display_data")
+    assert kept["transient"] == shown[0]["transient"]
+    assert "cancelled" in kept["data"]["text/html"], "what the notebook's file keeps is how it ended"
 
 
 def test_a_cell_that_waits_shows_one_card_and_can_be_interrupted(notebook, job):
