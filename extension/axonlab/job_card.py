@@ -99,6 +99,7 @@ class JobCard:
         with self._lock:
             if self._follower is not None and (self._follower.is_alive or self._follower.has_seen_the_end):
                 return
+            self._view.notice = ""
             self._follower = Follower(self._job, self._heard, self._hindered, after=self._view.after)
             self._follower.start()
 

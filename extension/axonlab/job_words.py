@@ -45,7 +45,7 @@ def failure(job: Job) -> AxonlabError | None:
 def queue_words(position: int | None, expected_start_s: float | None = None) -> str:
     """Where in the queue, and when it may start; empty if nobody can say."""
     place = "" if position is None else "next" if position == 1 else f"{position - 1} before this one"
-    start = "" if expected_start_s is None else f"expected to start in {duration_words(expected_start_s)}"
+    start = "" if expected_start_s is None else f"expected to start in about {duration_words(expected_start_s)}"
     return ", ".join(part for part in (place, start) if part)
 
 

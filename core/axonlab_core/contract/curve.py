@@ -12,9 +12,10 @@ from axonlab_core.contract.events import Event, MetricEvent
 LOSS = "loss"
 DICE = "val_dice_"
 _MOST_POINTS = 300
-_WIDTH, _HEIGHT = 520, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 130, 10, 24
+_WIDTH, _HEIGHT = 560, 170
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 170, 10, 24
 _LABEL_APART = 13
+_NAME_CHARACTERS = 14
 _DASHES = ("7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 _COLOURS = ("#1a6fb5", "#b5480f", "#2a7d46", "#7d3c98", "#8a6d00")
 _LOSS_COLOUR = "currentColor"
@@ -77,7 +78,8 @@ def curve_svg(curves: Curves) -> str:
     if loss:
         lines.append((f"loss {loss[-1][1]:.3f}", _LOSS_COLOUR, "", _placed(loss, first, last, lowest, highest)))
     for n, (name, points) in enumerate(dice.items()):
-        label = f"Dice {name} {points[-1][1]:.2f}"
+        shown = name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
+        label = f"Dice {shown} {points[-1][1]:.2f}"
         at = _placed(points, first, last, 0.0, 1.0)
         lines.append((label, _COLOURS[n % len(_COLOURS)], _DASHES[n % len(_DASHES)], at))
     said = f"Training curves from step {first:.0f} to {last:.0f}; latest: {curves.in_words()}."

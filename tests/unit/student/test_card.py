@@ -11,7 +11,7 @@ import pytest
 
 import axonlab
 from axonlab import job_handle
-from axonlab_core.contract.errors import JobFailed, UserError
+from axonlab_core.contract.errors import JobFailed, Unavailable, UserError
 from axonlab_core.contract.events import LogEvent, MetricEvent, ProgressEvent, StepEvent, WarningEvent
 from axonlab_core.contract.states import Reason
 
@@ -245,6 +245,35 @@ def test_a_service_that_goes_away_is_said_and_waited_for(tmp_path, grey, classes
         assert card.wait(20)
         assert "cancelled" in card.headline.value
     client.session.close()
+
+
+def test_waiting_gives_up_when_the_service_is_away_for_minutes(tmp_path, grey, classes, show, monkeypatch):
+    monkeypatch.setattr(job_handle, "in_notebook", lambda: True)
+    monkeypatch.setattr(job_handle, "_PATIENCE_S", 0.5)
+    with serving(tmp_path / "other") as (url, _):
+        client = axonlab.connect(url, "ana-token")
+        job = client.train(axonlab.dataset({"a": grey}, {"a": classes}), steps=1)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        job.wait()
+    assert following(), "the card goes on trying"
+    show(job)
+    client.session.close()
+
+
+def test_a_token_that_has_ended_is_said_and_ends_the_watching(service, ana, data, show):
+    people = service[1].app.state.identities.people
+    job = ana.train(data, steps=1)
+    card = show(job)
+    assert comes(lambda: "(next" in card.headline.value)
+    person = people.pop("ana-token")
+    assert card.wait(15)
+    assert "does not know this token" in card.outcome.value
+    people["ana-token"] = person
+    job.cancel()
+    assert show(job) is card
+    assert card.wait(15)
+    assert "cancelled" in card.headline.value
+    assert "does not know" not in card.outcome.value
 
 
 def test_a_process_ends_though_its_card_still_follows(url, ana, data):
