@@ -85,6 +85,11 @@ class JobCard:
         return self._view.job.state
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was taken out of the notebook."""
+        return self.widget.comm is None
+
+    @property
     def error(self) -> AxonlabError | None:
         """Why nothing is heard of the job at present; None if all is well."""
         return None if self._follower is None else self._follower.error

@@ -156,7 +156,7 @@ class Job:
         from axonlab.job_card import JobCard, require_widgets  # noqa: PLC0415 (widgets only where they are asked for)
 
         require_widgets()
-        if self._card is None:
+        if self._card is None or self._card.is_closed:
             self._card = JobCard(self)
         self._card.follow()
         return self._card

@@ -187,6 +187,17 @@ def test_it_is_shown_once_in_a_cell_and_lives_on_in_the_next(ana, data, show):
     assert bundle["text/plain"] == repr(job)
 
 
+def test_a_card_that_was_closed_is_made_anew(ana, data, show):
+    job = ana.train(data, steps=1)
+    first = show(job)
+    first.close()
+    assert first.is_closed
+    second = show(job)
+    assert second is not first
+    assert WIDGET in second.bundle()
+    assert comes(lambda: "(next" in second.headline.value)
+
+
 def test_updates_come_at_most_four_times_a_second(url, ana, data, show):
     job = ana.train(data, steps=400)
     card = show(job)

@@ -129,6 +129,10 @@ def test_cancel_works_while_the_cell_waits(notebook, job):
     (kept,) = notebook.outputs(cell, "update_display_data")
     assert kept["transient"] == shown[0]["transient"]
     assert "cancelled" in kept["data"]["text/html"], "what the notebook's file keeps is how it ended"
+    notebook.click("Resubmit", subshell)
+    assert notebook.listen(lambda: notebook.shows("Submitted again as axonlab.job("))
+    assert sum(state.get("description") == "Cancel" for state in notebook.models.values()) == 2
+    assert notebook.listen(lambda: notebook.shows("(next"))
 
 
 def test_a_cell_that_waits_shows_one_card_and_can_be_interrupted(notebook, job):
