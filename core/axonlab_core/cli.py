@@ -55,7 +55,19 @@ def _unavailable(name: str, missing: str) -> click.Command:
     return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_COMPLETION = """\b
+Completion with the tabulator key; a line for the shell's own start-up file:
+  bash  ~/.bashrc                      eval "$(_AXONLAB_COMPLETE=bash_source axonlab)"
+  zsh   ~/.zshrc                       eval "$(_AXONLAB_COMPLETE=zsh_source axonlab)"
+  fish  ~/.config/fish/config.fish     _AXONLAB_COMPLETE=fish_source axonlab | source
+"""
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_COMPLETION,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="axonlab")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens to standard error.")
 def axonlab(verbose: bool) -> None:

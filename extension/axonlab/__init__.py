@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from axonlab.client import Client, connect, job, segment, train
+    from axonlab.client import Client, connect, job, jobs, models, segment, train
     from axonlab.datasets import Dataset, dataset
     from axonlab.evaluation import Evaluation, evaluate
-    from axonlab.jobs import Job
+    from axonlab.job_handle import Job
     from axonlab.pictures import show_image, show_overlay
     from axonlab.result import Result
     from axonlab.samples import Sample, sample
@@ -33,6 +33,8 @@ __all__ = [
     "dataset",
     "evaluate",
     "job",
+    "jobs",
+    "models",
     "sample",
     "segment",
     "show_image",
@@ -45,13 +47,15 @@ _HOMES = {
     "Client": "client",
     "connect": "client",
     "job": "client",
+    "jobs": "client",
+    "models": "client",
     "segment": "client",
     "train": "client",
     "Dataset": "datasets",
     "dataset": "datasets",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
-    "Job": "jobs",
+    "Job": "job_handle",
     "show_image": "pictures",
     "show_overlay": "pictures",
     "Result": "result",

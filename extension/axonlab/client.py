@@ -6,6 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -14,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from axonlab.cache import BlobCache
 from axonlab.datasets import Dataset
-from axonlab.jobs import Job
-from axonlab.models import Model, data_for_model, model_from_file
+from axonlab.job_handle import Job
+from axonlab.listings import JobTable, ModelEntry, ModelTable
+from axonlab.model_source import Model, data_for_model, model_from_file
 from axonlab.progress import bytes_bar
 from axonlab.result import MANIFEST, REPORT, Result, write_folder
 from axonlab.settings import Settings
@@ -27,11 +29,17 @@ from axonlab_core.backends.transfer import describe, download, upload_all
 from axonlab_core.contract import jobs as contract
 from axonlab_core.contract.base import Identifier, Value
 from axonlab_core.contract.errors import BadInput, NotFound, PlatformError
-from axonlab_core.contract.jobs import InferSpec, JobModel, SubmitRequest, TrainSpec
+from axonlab_core.contract.jobs import InferSpec, JobModel, PublishedModel, SubmitRequest, TrainSpec
+from axonlab_core.contract.kinds import Kind
+from axonlab_core.contract.listing import JobsAnswer, JobsQuery
+from axonlab_core.contract.models import ModelsAnswer, PublishedModelEntry, TrainedModelEntry
+from axonlab_core.contract.plain_words import in_plain_words
+from axonlab_core.contract.states import JobState
 from axonlab_core.contract.tickets import Blob, FileBlob, Ticket, UploadAnswer, UploadRequest
 
+_MOST_ON_A_PAGE = 200
 _IDENTIFIER = TypeAdapter(Identifier)
-ModelGiven = Job | Result | str | Path
+ModelGiven = Job | Result | ModelEntry | PublishedModel | str | Path
 
 
 class Health(Value):
@@ -88,7 +96,7 @@ class Client:
     ) -> Job:
         """The job that segments `images` with `model`; see `axonlab.segment`."""
         used = self._model_of(model)
-        data = data_for_model(images, used.card, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
+        data = data_for_model(images, used, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
         spec = infer_spec(data, used.source, name=name, course=course, parameters=parameters)
         if used.file is not None:
             self._send([used.file])
@@ -108,6 +116,41 @@ class Client:
         except ValidationError:
             raise BadInput(f"{job_id!r} is no job's id.", remedy="It stands in the job's first line.") from None
         return Job(self, self.session.call("GET", f"jobs/{job_id}", contract.Job))
+
+    def jobs(
+        self,
+        *,
+        state: str | Sequence[str] = (),
+        kind: str | Sequence[str] = (),
+        course: str | None = None,
+        owner: str | None = None,
+        limit: int = 50,
+    ) -> JobTable:
+        """Jobs, newest first; see `axonlab.jobs`."""
+        if limit < 1:
+            raise BadInput(f"A list of {limit} jobs cannot be.", remedy="Give limit=1 or more.")
+        states = _several(state, JobState, "state of a job")
+        kinds = _several(kind, Kind, "kind of job")
+        asked = {"state": states, "kind": kinds, "course": course, "owner": owner}
+        found: list[contract.Job] = []
+        left_out, before = 0, None
+        while True:
+            page = min(_MOST_ON_A_PAGE, limit - len(found))
+            try:
+                query = JobsQuery.model_validate({**asked, "before": before, "limit": page})
+            except ValidationError as error:
+                raise BadInput(in_plain_words(error.errors()), remedy="Correct it and try again.") from error
+            said = query.model_dump(mode="json", exclude_none=True)
+            answer = self.session.call("GET", "jobs", JobsAnswer, query=said)
+            found += answer.jobs
+            left_out, before = left_out + answer.left_out, answer.next_before
+            if before is None or len(found) >= limit:
+                return JobTable(tuple(Job(self, job) for job in found), more=before is not None, left_out=left_out)
+
+    def models(self, course: str | None = None) -> ModelTable:
+        """Models that one may segment with; see `axonlab.models`."""
+        said = {} if course is None else {"course": course}
+        return ModelTable(self.session.call("GET", "models", ModelsAnswer, query=said))
 
     def check(self, *, patience_s: float = 1.0) -> str:
         """Version of the service, which answers.
@@ -197,9 +240,24 @@ class Client:
     def _model_of(self, given: ModelGiven) -> Model:
         if isinstance(given, str) and not _is_file_name(given):
             given = self.job(given)
+        if isinstance(given, PublishedModel):
+            given = self._published(given)
+        if isinstance(given, TrainedModelEntry | PublishedModelEntry):
+            if given.summary is not None:
+                return Model.from_summary(given.source, given.summary)
+            given = self.job(given.job_id)
         if isinstance(given, Job):
-            return Model(JobModel(job_id=given.id), given.result().card, None)
+            return Model.from_card(JobModel(job_id=given.id), given.result().card)
         return model_from_file(given.model if isinstance(given, Result) else given)
+
+    def _published(self, named: PublishedModel) -> PublishedModelEntry:
+        for entry in self.models(named.course).answer.published:
+            if entry.source == named:
+                return entry
+        raise NotFound(
+            f"The course {named.course} does not offer the model {named.sha256[:12]}….",
+            remedy=f"See axonlab.models({named.course!r}) for those that it offers.",
+        )
 
     def __repr__(self) -> str:
         return f"Client({self.session.url!r})"
@@ -280,7 +338,7 @@ def segment(
     ----------
     images : Dataset, or what `axonlab.dataset` takes
         Arrays are `(H, W)` or `(H, W, 3)`, uint8 or uint16.
-    model : Job, Result, path of a .safetensors file, or a job's id
+    model : Job, Result, entry of `axonlab.models()`, path of a .safetensors file, or a job's id
         A training that is not over yet is waited for.
     labels, manifest, pixel_size_um
         As for `axonlab.dataset`.
@@ -305,6 +363,42 @@ def segment(
 def job(job_id: str) -> Job:
     """The job with that id, from this notebook or any other of yours."""
     return _default().job(job_id)
+
+
+def jobs(
+    *,
+    state: str | Sequence[str] = (),
+    kind: str | Sequence[str] = (),
+    course: str | None = None,
+    owner: str | None = None,
+    limit: int = 50,
+) -> JobTable:
+    """Your jobs as a table, newest first; as staff of `course`, everybody's of it, or those of `owner`.
+
+    Parameters
+    ----------
+    state, kind : str or several
+        Only such jobs, e.g. `state="running"` or `kind=("train", "infer")`.
+    limit : int
+        At most so many.
+    """
+    return _default().jobs(state=state, kind=kind, course=course, owner=owner, limit=limit)
+
+
+def models(course: str | None = None) -> ModelTable:
+    """The models that your jobs trained, and those that your courses (or `course`) offer, as a table.
+
+    Each entry is what `axonlab.segment(..., model=entry)` takes.
+    """
+    return _default().models(course)
+
+
+def _several(given: str | Sequence[str], known: type[StrEnum], what: str) -> tuple[str, ...]:
+    values = (given,) if isinstance(given, str) else tuple(given)
+    for value in values:
+        if value not in {*known}:
+            raise BadInput(f"{value!r} is no {what}.", remedy=f"There are {', '.join(known)}.")
+    return values
 
 
 def _is_file_name(text: str) -> bool:

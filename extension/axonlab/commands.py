@@ -1,4 +1,4 @@
-"""The student's part of the command `axonlab`: train, segment, evaluate."""
+"""The student's part of the command `axonlab`: train, segment, evaluate; jobs and the doctor have their own files."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from axonlab_core.contract.jobs import InferSpec, TrainSpec
 
 _AXON = ",".join(AXON_PALETTE.names)
+CONNECT = (
+    "Set AXONLAB_SERVICE_URL (https://<hub>/services/axonlab) and AXONLAB_TOKEN (from the hub's page /hub/token); "
+    "axonlab doctor says what is missing."
+)
 _BOTH_WAYS = (
     "Either connect to a hub: set AXONLAB_SERVICE_URL (https://<hub>/services/axonlab) and AXONLAB_TOKEN (from the "
     "hub's page /hub/token). Or run it on this machine: add --here."
@@ -64,7 +68,13 @@ def train(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Train a model on labelled images; write it and all about it to OUT."""
+    """Train a model on labelled images; write it and all about it to OUT.
+
+    \b
+    Examples:
+      axonlab train --images images --labels labels --minutes 2 --out first-model
+      axonlab train --images images --labels labels --manifest animals.csv --steps 200 --here --out first-model
+    """
     from axonlab.datasets import dataset
     from axonlab.result import check_free
     from axonlab.specs import train_spec
@@ -72,7 +82,7 @@ def train(
     if (minutes is None) == (steps is None):
         raise click.UsageError("Give either --minutes or --steps: how long the training may take.")
     check_free(out)
-    client = None if here else _reach_hub()
+    client = None if here else reach_hub()
     data = dataset(images, labels, palette=palette.split(","), manifest=manifest, pixel_size_um=pixel_size_um)
     _note(data)
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "preset": preset, "seed": seed}
@@ -97,15 +107,21 @@ def segment(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Segment images (files, folders or patterns) with a model; write label images and overlays to OUT."""
-    from axonlab.models import data_for_model, model_from_file
+    """Segment images (files, folders or patterns) with a model; write label images and overlays to OUT.
+
+    \b
+    Examples:
+      axonlab segment new.tif --model first-model/model/model.safetensors --out masks
+      axonlab segment "slides/*.png" --model m.safetensors --pixel-size-um 0.1 --here --out masks --json
+    """
+    from axonlab.model_source import data_for_model, model_from_file
     from axonlab.result import check_free
     from axonlab.specs import infer_spec
 
     check_free(out)
     used = model_from_file(model)
-    client = None if here else _reach_hub()
-    data = data_for_model(images, used.card, manifest=manifest, pixel_size_um=pixel_size_um)
+    client = None if here else reach_hub()
+    data = data_for_model(images, used, manifest=manifest, pixel_size_um=pixel_size_um)
     if client is None:
         result = _run_here(infer_spec(data, used.source, name="", course=None, parameters={}), data, used.file, out)
     else:
@@ -119,7 +135,13 @@ def segment(
 @click.option("--palette", default=_AXON, show_default=True, help="Class names by index, background first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(truth: Path, prediction: Path, palette: str, as_json: bool) -> None:
-    """Compare label files of the same names: Dice and IoU by image and class (255 in the truth is left out)."""
+    """Compare label files of the same names: Dice and IoU by image and class (255 in the truth is left out).
+
+    \b
+    Examples:
+      axonlab evaluate --truth labels --prediction masks/masks
+      axonlab evaluate --truth labels --prediction masks/masks --json > scores.json
+    """
     from axonlab.evaluation import evaluate as compare
 
     found = compare(truth, prediction, palette=palette.split(","))
@@ -131,15 +153,21 @@ def evaluate(truth: Path, prediction: Path, palette: str, as_json: bool) -> None
     )
 
 
-def _reach_hub() -> Client:
-    """A connection to a hub that answers."""
+def reach_hub(remedy: str = _BOTH_WAYS) -> Client:
+    """A connection to a hub that answers.
+
+    Raises
+    ------
+    UserError
+        If there is none, with what to do about it.
+    """
     from axonlab.client import connect
 
     try:
         client = connect()
         client.check()
     except (UserError, Unavailable) as error:
-        raise UserError(error.message, remedy=_BOTH_WAYS) from error
+        raise UserError(error.message, remedy=remedy) from error
     return client
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axonlab.datasets import palette_from_names
-from axonlab.jobs import Job
+from axonlab.job_handle import Job
 from axonlab.progress import in_notebook
 from axonlab.result import Result
 from axonlab_core.contract.errors import BadInput

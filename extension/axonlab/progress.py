@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Self
 
 from axonlab_core.contract.events import EventBody, MetricEvent, ProgressEvent, StateEvent, StepEvent, WarningEvent
@@ -22,6 +23,11 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def has_widgets() -> bool:
+    """Whether the package ipywidgets is installed in this process's Python."""
+    return find_spec("ipywidgets") is not None
 
 
 def _bar(**options: Any) -> Any:

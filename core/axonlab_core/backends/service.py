@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 from urllib.parse import urljoin
 
@@ -19,12 +19,15 @@ from axonlab_core.contract.errors import (
     ErrorAnswer,
     PlatformError,
     Unavailable,
+    UserError,
     error_from_answer,
 )
 
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=Value)
+Query = Mapping[str, str | int | float | Sequence[str]]
+"""Parameters by name; several values make it appear several times."""
 API = "api/v1/"
 _TIMEOUT_S = 30.0
 _AWAY = frozenset({502, 503, 504})
@@ -70,7 +73,7 @@ class ServiceSession:
         answer: type[Answer],
         *,
         body: Value | None = None,
-        query: dict[str, str | int | float] | None = None,
+        query: Query | None = None,
         wait_s: float = 0.0,
         timeout_s: float = _TIMEOUT_S,
         patience_s: float | None = None,
@@ -105,7 +108,7 @@ class ServiceSession:
         return persist(once, patience_s=lambda: self.patience_s if patience_s is None else patience_s)
 
     def _send(
-        self, method: str, path: str, body: Value | None, query: dict[str, str | int | float] | None, timeout_s: float
+        self, method: str, path: str, body: Value | None, query: Query | None, timeout_s: float
     ) -> httpx.Response:
         try:
             response = self._api.request(
@@ -116,6 +119,10 @@ class ServiceSession:
                 params=query,
                 timeout=httpx.Timeout(timeout_s, connect=5.0),
             )
+        except RuntimeError as error:
+            if not self._api.is_closed:
+                raise
+            raise UserError("This connection was closed.", remedy="Connect again: axonlab.connect().") from error
         except httpx.TransportError as error:
             raise Unavailable(
                 f"The Axonlab service at {self.url} cannot be reached ({type(error).__name__}).",

@@ -67,10 +67,10 @@ class Traffic:
 
 
 @contextmanager
-def serving(state):
+def serving(state, *, port=0):
     """Address of a running service and the traffic to it."""
     app = Traffic(create_app(Settings(state=state), identities=KnownPeople()))
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

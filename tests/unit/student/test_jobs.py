@@ -229,7 +229,7 @@ def test_ctrl_c_stops_watching_and_not_the_job(service, ana, data, capfd):
 
 def test_in_a_notebook_ctrl_c_leaves_no_traceback(service, ana, data, capsys, monkeypatch):
     _, traffic = service
-    monkeypatch.setattr("axonlab.jobs.in_notebook", lambda: True)
+    monkeypatch.setattr("axonlab.job_handle.in_notebook", lambda: True)
     job = ana.train(data, steps=1)
     join = interrupt_when(traffic, f"jobs/{job.id}/events")
     assert job.wait() is job
