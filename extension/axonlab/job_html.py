@@ -122,7 +122,7 @@ def times(view: JobView) -> str:
 
 def _links(view: JobView, page_url: str) -> str:
     if view.job.kind == Kind.infer:
-        page = f"{_link(page_url, 'Result')} · {_link(f'{page_url}#overlay', 'Overlay')} (pages of the hub)"
+        page = f"{_link(page_url, 'Result')} · {_link(f'{page_url}#pictures', 'Overlay')} (pages of the hub)"
         return f"{page}; in Python <code>job.result()</code> and <code>axonlab.show_overlay(job)</code>"
     use = "axonlab.segment(images, model=job)"
     return f"{_link(page_url, 'Result')} (page of the hub); in Python <code>job.result()</code> and <code>{use}</code>"

@@ -133,7 +133,7 @@ def _welcome(room: Classroom) -> str:
         f"\nAxonlab is up at {room.url}\n\n"
         f"  students   any name, password  {room.passwords['student']}   (course {course})\n"
         f"  teachers   any name, password  {room.passwords['teacher']}   (staff of {course})\n\n"
-        f"  service    {room.service_url}\n"
+        f"  jobs       {room.service_url}/\n"
         f"  logs       {room.hub_log}, {room.runner_log}\n\n"
         "All students share one system user of this machine and one password: whoever can log in can read\n"
         "the files of all of them. It listens on this machine only. Ctrl+C stops it; state is kept.\n"

@@ -1,4 +1,4 @@
-"""Loss and Dice over the steps of a training, as a small SVG: the same in the card and on the page."""
+"""Loss and Dice over the steps of a training, as one small SVG for the card; the page draws two larger ones."""
 
 from __future__ import annotations
 
