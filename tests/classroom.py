@@ -1,19 +1,26 @@
 """A running classroom for acceptance and browser tests: the real hub, its proxy, and its service."""
 
+import csv
 import re
 import secrets
 import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
+import axonlab
 from axonlab_core.backends.service import ServiceSession
+from axonlab_core.contract.palette import AXON_PALETTE
+from axonlab_core.imaging.read import read_image, read_labels
 from axonlab_hub.settings import Settings
 from axonlab_hub.up import Classroom, open_classroom, runner_command
 
+SAMPLE = Path(__file__).parents[1] / "notebooks" / "data" / "axon_sem"
 LEASE_S = 3.0
 HEARTBEAT_S = 1.0
 
@@ -150,3 +157,26 @@ def running_classroom(folder):
         processes += psutil.Process(room.hub.pid).children(recursive=True)
     left = [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left, f"still running: {left}"
+
+
+@contextmanager
+def student_client(classroom, name, cache_dir):
+    """That person's connection as `axonlab.connect` makes it, with a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AXONLAB_CACHE_DIR", str(cache_dir))
+        connection = axonlab.connect(classroom.service_url, classroom.user_token(name))
+        yield connection
+        connection.session.close()
+
+
+def crops():
+    """A data set of crops of three animals of the sample."""
+    images, labels = {}, {}
+    with (SAMPLE / "manifest.csv").open() as table:
+        rows = {row["name"]: row for row in csv.DictReader(table)}
+    for name in ("rat1_data1", "rat5_data14_q00", "rat8_V915"):
+        shape = (int(rows[name]["height"]), int(rows[name]["width"]))
+        images[name] = read_image(SAMPLE / "images" / f"{name}.png").pixels[100:420, 200:520]
+        whole = read_labels(SAMPLE / "masks" / f"{name}.png", shape=shape, palette=AXON_PALETTE)
+        labels[name] = whole[100:420, 200:520]
+    return axonlab.dataset(images, labels, manifest=SAMPLE / "manifest.csv")

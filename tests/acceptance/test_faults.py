@@ -3,12 +3,10 @@
 Real hub, service, runner, papermill and kernel. Faults come from outside: signals, and a stopped server.
 """
 
-import csv
 import json
 import signal
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -19,39 +17,25 @@ from safetensors.numpy import load_file
 import axonlab
 from axonlab_core.contract.errors import JobFailed
 from axonlab_core.contract.events import CheckpointEvent, MetricEvent, ProgressEvent, StateEvent, StepEvent
-from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.contract.states import JobState, Reason
-from axonlab_core.imaging.read import read_image, read_labels
 from axonlab_hub.settings import child_environment
+from classroom import crops, student_client
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
-SAMPLE = Path(__file__).parents[2] / "notebooks" / "data" / "axon_sem"
 # A training of about twenty seconds on one core, so that there is time to disturb it.
 LONG = {"steps": 80, "seed": 7, "batch": 4, "tile_px": 128, "checkpoint_every_s": 1.0, "threads": 1}
 
 
 @pytest.fixture(scope="module")
 def client(classroom, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AXONLAB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        connection = axonlab.connect(classroom.service_url, classroom.user_token("ana"))
+    with student_client(classroom, "ana", tmp_path_factory.mktemp("cache")) as connection:
         yield connection
-        connection.session.close()
 
 
 @pytest.fixture(scope="module")
 def data(client):
-    """Crops of three animals."""
-    images, labels = {}, {}
-    with (SAMPLE / "manifest.csv").open() as table:
-        rows = {row["name"]: row for row in csv.DictReader(table)}
-    for name in ("rat1_data1", "rat5_data14_q00", "rat8_V915"):
-        shape = (int(rows[name]["height"]), int(rows[name]["width"]))
-        images[name] = read_image(SAMPLE / "images" / f"{name}.png").pixels[100:420, 200:520]
-        whole = read_labels(SAMPLE / "masks" / f"{name}.png", shape=shape, palette=AXON_PALETTE)
-        labels[name] = whole[100:420, 200:520]
-    return axonlab.dataset(images, labels, manifest=SAMPLE / "manifest.csv")
+    return crops()
 
 
 class Runner:

@@ -1,6 +1,5 @@
 """A classroom with a real runner, and Debian's Chromium to look at it."""
 
-import csv
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -9,14 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-import axonlab
-from axonlab_core.contract.palette import AXON_PALETTE
-from axonlab_core.imaging.read import read_image, read_labels
 from axonlab_hub.settings import child_environment
-from classroom import running_classroom
+from classroom import crops, running_classroom, student_client
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "notebooks" / "data" / "axon_sem"
 PICTURES = ROOT / "tests" / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -113,25 +108,13 @@ def open_tab(classroom, chromium):
 
 @pytest.fixture(scope="module")
 def client(classroom, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AXONLAB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        connection = axonlab.connect(classroom.service_url, classroom.user_token("ana"))
+    with student_client(classroom, "ana", tmp_path_factory.mktemp("cache")) as connection:
         yield connection
-        connection.session.close()
 
 
 @pytest.fixture(scope="module")
 def data(client):
-    """Crops of three animals."""
-    images, labels = {}, {}
-    with (SAMPLE / "manifest.csv").open() as table:
-        rows = {row["name"]: row for row in csv.DictReader(table)}
-    for name in ("rat1_data1", "rat5_data14_q00", "rat8_V915"):
-        shape = (int(rows[name]["height"]), int(rows[name]["width"]))
-        images[name] = read_image(SAMPLE / "images" / f"{name}.png").pixels[100:420, 200:520]
-        whole = read_labels(SAMPLE / "masks" / f"{name}.png", shape=shape, palette=AXON_PALETTE)
-        labels[name] = whole[100:420, 200:520]
-    return axonlab.dataset(images, labels, manifest=SAMPLE / "manifest.csv")
+    return crops()
 
 
 @pytest.fixture

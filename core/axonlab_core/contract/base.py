@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
@@ -99,8 +99,3 @@ def shortened(text: str) -> str:
 
 ImageName = Annotated[str, AfterValidator(check_image_name)]
 """An image's name: the stem of the file it came from, and of every result about it."""
-
-
-def json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of `model`, for documentation."""
-    return model.model_json_schema()
