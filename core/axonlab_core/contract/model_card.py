@@ -43,6 +43,8 @@ class Training(Value):
     learning_rate: float
     seed: int
     device: str
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format that the convolutions were computed in."""
     labelled_fraction: float = Field(ge=0, le=1)
     """Share of the training images' pixels that had a label."""
 
@@ -77,11 +79,13 @@ class ModelCard(Value):
     """What one must know to use a model."""
 
     schema_version: Literal[1] = 1
-    preset: Literal["tiny"]
+    preset: Literal["tiny", "standard"]
     palette: Palette
     input: ModelInput
     training: Training
     dataset: Sha256
+    base_model: Sha256 | None = None
+    """The model file that the training began with; None: it began with random weights."""
     split: SplitRecord
     scores: Scores
     otsu_dark_to_bright: tuple[int, ...] = ()
