@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Beside the package in the repository, inside it where a wheel was installed.
-_CONFIGS = (Path(__file__).parents[1] / "jupyterhub_config.py", Path(__file__).with_name("jupyterhub_config.py"))
+_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 _PORTS = {"http": 80, "https": 443}
 _START_S = 90.0
 _LOOK_S = 0.2
@@ -103,8 +102,7 @@ def open_classroom(settings: Settings, *, with_runner: bool = True) -> Iterator[
         if lab is not None:
             lab.keep_settings()
         settings = settings.model_copy(update=_inner_ports(settings))
-        config = next((str(path) for path in _CONFIGS if path.is_file()), str(_CONFIGS[-1]))
-        command = [sys.executable, "-m", "jupyterhub", "-f", config]
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(_CONFIG)]
         hub = stack.enter_context(_process(command, settings.hub_folder / "hub.log", child_environment(settings)))
         room = Classroom(settings=settings, passwords={}, hub=hub)
         _await_health(room)
