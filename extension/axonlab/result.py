@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonlab.comparison import Comparison
+from axonlab.comparison import Comparison, html_table
 from axonlab_core.backends.model_header import read_card
 from axonlab_core.backends.transfer import describe
 from axonlab_core.contract.errors import BadInput, NotFound, PlatformError, UserError
@@ -145,6 +145,21 @@ class Result:
         if self.names:
             return f"Result in {self.folder}: {len(self.names)} segmented ({', '.join(self.names[:5])})"
         return f"Result in {self.folder}: a model for {', '.join(self.card.palette.names)}"
+
+    def _repr_html_(self) -> str:
+        """What there is, and how one gets at it in Python."""
+        if self.names:
+            rows = [
+                (f"{len(self.names)} segmented", ", ".join(self.names), "result.labels(name), result.overlay(name)"),
+                ("overlays", f"overlays/<image>{_OVERLAY}", "axonlab.show_overlay(result)"),
+            ]
+        else:
+            rows = [("model", f"for {', '.join(self.card.palette.names)}", "result.model, result.scores")]
+        rows += [
+            ("lab report", REPORT, "result.report"),
+            ("all files", str(self.folder), 'result.save("my_result") copies them'),
+        ]
+        return html_table(("what", "which", "in Python"), rows)
 
     def _name(self, name: str | None) -> str:
         names = self.names

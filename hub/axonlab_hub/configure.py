@@ -129,13 +129,13 @@ def _servers(c: Any, settings: Settings) -> None:
     c.SimpleLocalProcessSpawner.home_dir_template = str(homes).replace("{", "{{").replace("}", "}}") + "/{username}"
     c.Spawner.cmd = [_beside_python("jupyterhub-singleuser")]
     c.Spawner.default_url = "/lab"
-    c.Spawner.environment = {"AXONLAB_SERVICE_URL": settings.public_service_url}
-    c.Spawner.args = [
-        # No question about news before the first lesson, and no call to another site.
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        *(["--allow-root"] if os.geteuid() == 0 else []),
-    ]
+    c.Spawner.environment = {
+        "AXONLAB_SERVICE_URL": settings.public_service_url,
+        # JupyterLab's settings: no question about news before the first lesson and no call to another site; job cards
+        # stay in the notebook's file.
+        "JUPYTER_CONFIG_PATH": str(Path(__file__).with_name("jupyter")),
+    }
+    c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 
     async def hand_out_to(spawner: Any) -> None:
         await asyncio.to_thread(hand_out, homes / spawner.user.name)

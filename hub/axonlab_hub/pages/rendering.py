@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.states import JobState
+from axonlab_core.contract.steps import step_words
 from axonlab_hub.pages import views, words
 from axonlab_hub.pages.session import Visitor, sessions_of
 
@@ -77,7 +78,7 @@ def _environment() -> Environment:
         "static_version": static_version,
         "title": views.title,
         "budget": views.budget,
-        "step_words": views.STEPS,
+        "step_words": step_words,
         "states": tuple(JobState),
         "kinds": tuple(Kind),
         "new_key": lambda: secrets.token_hex(16),
