@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import tempfile
@@ -147,19 +148,21 @@ class Result:
         return f"Result in {self.folder}: a model for {', '.join(self.card.palette.names)}"
 
     def _repr_html_(self) -> str:
-        """What there is, and how one gets at it in Python."""
-        if self.names:
-            rows = [
-                (f"{len(self.names)} segmented", ", ".join(self.names), "result.labels(name), result.overlay(name)"),
-                ("overlays", f"overlays/<image>{_OVERLAY}", "axonlab.show_overlay(result)"),
+        """What there is, how one gets at it in Python, and where it is."""
+        rows = (
+            [
+                ("label images", "result.labels(name)", ", ".join(self.names)),
+                ("overlays", "axonlab.show_overlay(result)", "overlays/"),
             ]
-        else:
-            rows = [("model", f"for {', '.join(self.card.palette.names)}", "result.model, result.scores")]
-        rows += [
-            ("lab report", REPORT, "result.report"),
-            ("all files", str(self.folder), 'result.save("my_result") copies them'),
-        ]
-        return html_table(("what", "which", "in Python"), rows)
+            if self.names
+            else [
+                ("model", "result.model", f"for {', '.join(self.card.palette.names)}"),
+                ("scores", "result.scores", "model/metrics.json"),
+            ]
+        )
+        table = html_table(("what", "in Python", "which"), [*rows, ("lab report", "result.report", REPORT)])
+        folder = html.escape(str(self.folder))
+        return f'{table}<p>All files: <code>{folder}</code>; <code>result.save("my_result")</code> copies them.</p>'
 
     def _name(self, name: str | None) -> str:
         names = self.names

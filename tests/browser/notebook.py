@@ -1,4 +1,4 @@
-"""JupyterLab in a browser tab, used as a student does: log in at the hub, open a notebook, run its cells, use a card."""
+"""JupyterLab in a browser tab, used as a student does: log in at the hub, open a notebook, run cells, use a card."""
 
 import json
 import re

@@ -14,9 +14,10 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 CELLS = json.loads((ROOT / "notebooks" / LESSON).read_text(encoding="utf-8"))["cells"]
-SHORT = "steps=24, batch=2, tile_px=96, seed=7"
+NUMBERS = {cell["id"]: number for number, cell in enumerate(CELLS)}
+SHORT = "steps=12, batch=2, tile_px=96, seed=7"
 """What a student writes into the lesson's cell instead of `minutes=2`."""
-TOO_LONG = f"""again = axonlab.train(known, {SHORT.replace("24", "4000")}, name="too long")
+TOO_LONG = f"""again = axonlab.train(known, {SHORT.replace("12", "4000")}, name="too long")
 again"""
 
 
@@ -27,101 +28,100 @@ def lesson(open_tab):
     notebook.log_in("ana")
     notebook.open("lessons", "01_first_model.ipynb")
     notebook.tab.picture("lesson-open")
-    notebook.select(0)
     return notebook
 
 
-def test_a_student_runs_the_lesson(lesson, runner):
-    page, tab = lesson.page, lesson.tab
-    for cell in CELLS[: cell_number("train")]:
+def test_a_student_runs_the_lesson(lesson, runner, classroom):
+    look_at_the_data(lesson)
+    lesson.write("".join(CELLS[NUMBERS["train"]]["source"]).replace("minutes=2", SHORT))
+    training = lesson.run()
+    expect(training.get_by_role("status")).to_contain_text("queued")
+    expect(training).to_contain_text("It waits for a runner (next")
+    lesson.tab.picture("lesson-queued")
+    watched = Watched(training)
+    with runner():
+        watch_the_training(lesson, training, watched)
+        segment_and_measure(lesson)
+        cancel_and_repeat(lesson)
+    the_theme_may_be_dark(lesson)
+    the_file_keeps_the_cards(lesson, classroom.settings.state / "homes" / "ana" / LESSON)
+
+
+def look_at_the_data(lesson):
+    lesson.select(0)
+    for cell in CELLS[: NUMBERS["train"]]:
         done = lesson.run()
         if cell["cell_type"] == "code":
             lesson.is_done(done)
-    lesson.write("".join(CELLS[cell_number("train")]["source"]).replace("minutes=2", SHORT))
-    training = lesson.run()
-    card = training.locator(".axonlab-card")
-    expect(card.get_by_role("status")).to_contain_text("queued")
-    expect(card).to_contain_text("It waits for a runner (next")
-    watched = Watched(training)
-    tab.picture("lesson-queued")
-
-    with runner():
-        expect(card.get_by_role("status")).to_contain_text("running")
-        card.get_by_text("Log", exact=True).click()
-        expect(card.get_by_role("log")).to_contain_text("execute: started", timeout=RUN_MS)
-        expect(card.locator("figure")).to_have_count(2, timeout=RUN_MS)
-        tab.picture("lesson-running")
-        expect(card.get_by_role("status")).to_contain_text("succeeded", timeout=RUN_MS)
-        seen = watched.seen()
-        assert seen["states"] == ["queued", "running", "succeeded"]
-        assert len(seen["done"]) >= 3
-        assert seen["done"] == sorted(seen["done"])
-        assert seen["points"] == sorted(seen["points"])
-        assert len(seen["points"]) >= 3, "the curve has grown before one's eyes"
-        lesson.is_done(training)
-        expect(card.get_by_role("button", name="Resubmit")).to_be_visible()
-        expect(card.get_by_role("button", name="Cancel")).to_be_hidden()
-        card.get_by_text("Log", exact=True).click()
-        card.screenshot(path=tab.place("for-docs-card"))
-        with lesson.opened_by(card.get_by_role("link", name="Page of this job")) as its_page:
-            the_page_tells_the_same(its_page)
-
-        for number in range(cell_number("trained"), cell_number("next")):
-            cell = CELLS[number]
-            lesson.select(number)
-            done = lesson.run()
-            if cell["cell_type"] == "code":
-                lesson.is_done(done)
-            if cell["id"] == "segment":
-                segmented = done.locator(".axonlab-card")
-                expect(segmented.get_by_role("status")).to_contain_text("succeeded")
-                tab.picture("lesson-segmented")
-                with lesson.opened_by(segmented.get_by_role("link", name="Overlay")) as its_page:
-                    the_overlay_is_there(its_page)
-            if cell["id"] in {"trained", "measure", "overlay", "result"}:
-                tab.picture(f"lesson-{cell['id']}")
-
-        # Cancel and repeat, by the card of a job that nobody waits for.
-        lesson.select(cell_number("next"))
-        lesson.run()
-        lesson.write(TOO_LONG)
-        card = lesson.run().locator(".axonlab-card").first
-        expect(card.get_by_role("status").first).to_contain_text("running")
-        expect(card.locator("progress[value]")).to_be_visible(timeout=RUN_MS)
-        card.get_by_role("button", name="Cancel").click()
-        expect(card.get_by_role("status").first).to_contain_text("cancelled")
-        tab.picture("lesson-cancelled")
-        card.get_by_role("button", name="Resubmit").click()
-        expect(card).to_contain_text("Submitted again")
-        repeated = card.locator(".axonlab-card")
-        expect(repeated.get_by_role("status")).to_contain_text("running")
-        tab.picture("lesson-repeated")
-        repeated.get_by_role("button", name="Cancel").click()
-        expect(repeated.get_by_role("status")).to_contain_text("cancelled")
-    the_theme_may_be_dark(lesson)
 
 
-def cell_number(name):
-    return [cell["id"] for cell in CELLS].index(name)
+def watch_the_training(lesson, training, watched):
+    tab, card = lesson.tab, training.locator(".axonlab-card")
+    expect(card.get_by_role("status")).to_contain_text("running")
+    card.get_by_text("Log", exact=True).click()
+    expect(card.get_by_role("log")).to_contain_text("execute: started", timeout=RUN_MS)
+    expect(card.locator("figure")).to_have_count(2, timeout=RUN_MS)
+    tab.picture("lesson-running")
+    expect(card.get_by_role("status")).to_contain_text("succeeded", timeout=RUN_MS)
+    seen = watched.seen()
+    assert seen["states"] == ["queued", "running", "succeeded"]
+    assert len(seen["done"]) >= 3
+    assert seen["done"] == sorted(seen["done"])
+    assert len(seen["points"]) >= 3, "the curve has grown before one's eyes"
+    assert seen["points"] == sorted(seen["points"])
+    lesson.is_done(training)
+    expect(card.get_by_role("button", name="Resubmit")).to_be_visible()
+    expect(card.get_by_role("button", name="Cancel")).to_be_hidden()
+    card.screenshot(path=tab.place("for-docs-card"))
+    with lesson.opened_by(card.get_by_role("link", name="Page of this job")) as opened:
+        page = opened.page
+        expect(page.get_by_role("heading", name="first model")).to_be_visible()
+        expect(page.locator(".state")).to_have_text("succeeded")
+        expect(page.locator("#curves polyline")).to_have_count(4)
+        expect(page.locator("#log pre")).to_contain_text("execute: done")
+        opened.picture("lesson-page")
 
 
-def the_page_tells_the_same(tab):
-    """Opened without a question: the hub knows who this is."""
-    page = tab.page
-    expect(page.get_by_role("heading", name="first model")).to_be_visible()
-    expect(page.locator(".state")).to_have_text("succeeded")
-    expect(page.locator("#curves figure")).to_have_count(2)
-    assert page.locator("#curves polyline").count() == 4
-    expect(page.locator("#log pre")).to_contain_text("execute: done")
-    tab.picture("lesson-page")
+def segment_and_measure(lesson):
+    for number in range(NUMBERS["trained"], NUMBERS["next"]):
+        lesson.select(number)
+        done, cell = lesson.run(), CELLS[number]
+        if cell["cell_type"] != "code":
+            continue
+        lesson.is_done(done)
+        lesson.tab.picture(f"lesson-{cell['id']}")
+        if cell["id"] == "segment":
+            see_the_overlay(lesson, done.locator(".axonlab-card"))
 
 
-def the_overlay_is_there(tab):
-    page = tab.page
-    overlay = page.get_by_role("img", name="rat2_data5.overlay.png")
-    expect(overlay).to_be_visible()
-    page.wait_for_function("(image) => image.complete && image.naturalWidth > 100", arg=overlay.element_handle())
-    tab.picture("lesson-page-overlay")
+def see_the_overlay(lesson, card):
+    expect(card.get_by_role("status")).to_contain_text("succeeded")
+    with lesson.opened_by(card.get_by_role("link", name="Overlay")) as opened:
+        overlay = opened.page.get_by_role("img", name="rat2_data5.overlay.png")
+        expect(overlay).to_be_visible()
+        loaded = "(image) => image.complete && image.naturalWidth > 100"
+        opened.page.wait_for_function(loaded, arg=overlay.element_handle())
+        opened.picture("lesson-page-overlay")
+
+
+def cancel_and_repeat(lesson):
+    """By the card of a job for which no cell waits."""
+    lesson.select(NUMBERS["next"])
+    lesson.run()
+    lesson.write(TOO_LONG)
+    card = lesson.run().locator(".axonlab-card").first
+    expect(card.locator("progress[value]")).to_be_visible(timeout=RUN_MS)
+    expect(card.get_by_role("status")).to_contain_text("running")
+    card.get_by_role("button", name="Cancel").click()
+    expect(card.get_by_role("status")).to_contain_text("cancelled")
+    lesson.tab.picture("lesson-cancelled")
+    card.get_by_role("button", name="Resubmit").click()
+    repeated = card.locator(".axonlab-card")
+    expect(repeated.get_by_role("status")).to_contain_text("running")
+    expect(card).to_contain_text("Submitted again")
+    lesson.tab.picture("lesson-repeated")
+    repeated.get_by_role("button", name="Cancel").click()
+    expect(repeated.get_by_role("status")).to_contain_text("cancelled")
 
 
 def the_theme_may_be_dark(lesson):
@@ -130,4 +130,17 @@ def the_theme_may_be_dark(lesson):
     page.get_by_text("Theme", exact=True).hover()
     page.get_by_text("JupyterLab Dark", exact=True).click()
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
     lesson.tab.picture("lesson-dark")
+
+
+def the_file_keeps_the_cards(lesson, path):
+    """Whoever opens it tomorrow, without this kernel, sees how the jobs ended."""
+    with lesson.page.expect_response(lambda answer: answer.request.method == "PUT" and LESSON in answer.url):
+        lesson.page.keyboard.press("Control+s")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    (training,) = (cell for cell in kept["cells"] if cell["id"] == "train")
+    (card,) = (one["data"] for one in training["outputs"] if "text/html" in one["data"] and "<svg" in str(one["data"]))
+    assert 'data-state="succeeded"' in "".join(card["text/html"])
+    states = kept["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    assert card["application/vnd.jupyter.widget-view+json"]["model_id"] in states
