@@ -40,6 +40,8 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         staff = open_tab("tea", "courses/axons")
         expect(staff.page.locator("#runners + .wide tbody th")).to_have_text("desk")
         staff.picture("course")
+        staff.page.set_viewport_size({"width": 900, "height": 620})
+        staff.picture("for-docs-course", full_page=False)
         tab.picture("job-running")
         expect(page.locator(".state")).to_have_text("succeeded", timeout=60_000)
         assert page.evaluate("window.stayed") is True, "it moved by itself, without a reload"
