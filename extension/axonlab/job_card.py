@@ -225,7 +225,9 @@ def _take_clicks_anywhere(button: Any) -> None:
     """See that a click arrives while a cell waits for the job.
 
     JupyterLab sends what happens to widgets to a second shell of the kernel. ipykernel 7.4 hands it on to the shell in
-    which the widget was made, and that one is busy with the cell. Earlier versions do not ask for a route at all.
+    which the widget was made, and that one is busy with the cell. Earlier versions do not ask for a route at all. A
+    comm of our own class, which has no route either, would do it by public means alone, but would have to send what
+    ipywidgets sends when a widget opens. `test_without_the_route_a_click_waits_for_the_cell` says when this may go.
     """
     button.comm._reply_subshell_for = lambda _data, sent_to: sent_to  # noqa: SLF001 (there is no public way)
 
