@@ -60,7 +60,7 @@ def state_words(job: Job) -> str:
         return f"queued ({place})" if place else "queued"
     if job.state == JobState.running:
         return "stopping" if job.cancel_requested else "running"
-    if job.reason in {None, Reason.done, Reason.cancelled_by_user}:
+    if job.reason is None or job.reason in {Reason.done, Reason.cancelled_by_user}:
         return job.state.value
     return f"{job.state} ({job.reason.replace('_', ' ')})"
 

@@ -10,7 +10,7 @@ from axonlab_hub.demo import LESSON
 
 from .notebook import RUN_MS, Notebook, Watched
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
 
 ROOT = Path(__file__).parents[2]
 CELLS = json.loads((ROOT / "notebooks" / LESSON).read_text(encoding="utf-8"))["cells"]
@@ -31,6 +31,7 @@ def lesson(open_tab):
     notebook.log_in("ana")
     notebook.open("lessons", "01_first_model.ipynb")
     notebook.tab.picture("lesson-open")
+    expect(notebook.page.get_by_text("Jupyter news")).to_have_count(0)
     return notebook
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.states import JobState
@@ -51,6 +51,14 @@ def render(
         )
     )
     return HTMLResponse(text, status_code=status, headers=_HEADERS)
+
+
+def if_changed(request: Request, page: HTMLResponse) -> Response:
+    """The page, or status 304 if it is what the browser says that it has."""
+    page.headers["ETag"] = f'"{hashlib.sha256(bytes(page.body)).hexdigest()[:32]}"'
+    if request.headers.get("if-none-match") != page.headers["ETag"]:
+        return page
+    return Response(status_code=304, headers={"ETag": page.headers["ETag"], **_HEADERS})
 
 
 @cache

@@ -55,6 +55,7 @@ class ListView(NamedTuple):
     asked: JobsQuery
     older: str | None
     newest: str | None
+    here: str
 
 
 class CourseView(NamedTuple):
@@ -110,7 +111,8 @@ def list_view(parts: Parts, person: Person, asked: JobsQuery) -> ListView:
     with parts.store.read() as rows:
         answer = list_jobs(rows, person, asked, parts.clock())
     older = None if answer.next_before is None else _address(asked, answer.next_before)
-    return ListView(answer, asked, older, None if asked.before is None else _address(asked, None))
+    newest = None if asked.before is None else _address(asked, None)
+    return ListView(answer, asked, older, newest, _address(asked, asked.before))
 
 
 def course_view(parts: Parts, person: Person, course: str, asked: JobsQuery) -> CourseView:

@@ -426,6 +426,20 @@ def test_live_says_what_happened(service, ana):
         assert ana.get(f"jobs/{job['id']}/live?{wrong}").status_code == 422
 
 
+def test_lists_say_whether_they_have_changed(service, ana):
+    job = service.submit(course="axons")
+    first = ana.get("live?state=queued")
+    assert job["id"] in first.text
+    assert "form" not in first.text
+    assert 'data-address="/services/axonlab/live?state=queued"' in first.text
+    known = {"If-None-Match": first.headers["etag"]}
+    same = ana.get("live?state=queued", **known)
+    assert (same.status_code, same.content) == (304, b"")
+    service.submit(course="axons")
+    assert ana.get("live?state=queued", **known).status_code == 200
+    assert ana.get("courses/axons/live").status_code == 404, "ana is no staff"
+
+
 def test_a_timeline_in_pieces_is_the_timeline():
     bodies = [
         StateEvent(state=JobState.queued),
