@@ -79,7 +79,7 @@ def carry_out(
     measure: Callable[[], Capabilities],
     *,
     grace_s: float,
-    warm_parent: Callable[[], Path | None] = lambda: None,
+    warm_parent: Callable[[Watch], Path | None] = lambda _: None,
     on_watch: Callable[[Watch], None] = lambda _: None,
 ) -> Reason | None:
     """Why the run is over; None if its job was given back or belongs to somebody else by now.
@@ -93,7 +93,7 @@ def carry_out(
     grace_s : float
         Between asking the kernel to stop and killing it, in seconds.
     warm_parent : callable
-        Socket of a parent to fork processes from, None while there is none.
+        Socket of a parent to fork processes from, None if there is none; may wait for one while the run may go on.
     on_watch : callable
         Is given the run's watch, for whoever may have to stop it.
     """
@@ -125,7 +125,7 @@ class _Lifecycle:
         watch: Watch,
         reporter: Reporter,
         measure: Callable[[], Capabilities],
-        warm_parent: Callable[[], Path | None],
+        warm_parent: Callable[[Watch], Path | None],
         grace_s: float,
     ) -> None:
         self._warm_parent = warm_parent
@@ -214,6 +214,8 @@ class _Lifecycle:
             parameters = notebook_parameters(claim.spec, claim.job_id)
         except BadInput as error:
             raise JobRefused(error.message, remedy=error.remedy) from error
+        warm_parent = self._warm_parent(self._watch)
+        self._watch.check()
         with CheckpointUploads(self._run, self._workspace, self._reporter.event) as uploads:
 
             def on_event(event: NotebookEvent) -> None:
@@ -230,7 +232,7 @@ class _Lifecycle:
                 self._workspace,
                 cores=machine.cores,
                 device=machine.device,
-                warm_parent=self._warm_parent(),
+                warm_parent=warm_parent,
                 watch=self._watch,
                 grace_s=self._grace_s,
                 on_event=on_event,

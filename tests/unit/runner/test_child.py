@@ -304,6 +304,59 @@ def run_after(tmp_path, dead_socket):
     return outcome
 
 
+@pytest.fixture
+def importing(tmp_path):
+    """A warm parent that has just been started, its process, and the watch of a run that wants it."""
+    others = set(psutil.Process().children())
+    parent = WarmParent(tmp_path / "parent", cores=1, device="cpu")
+    job = AloneRun()
+    try:
+        with Watch(job) as watch:
+            parent.ensure()
+            (process,) = set(psutil.Process().children()) - others
+            yield parent, process, watch
+    finally:
+        job.over.set()
+        parent.close()
+
+
+def test_a_job_waits_for_a_parent_that_is_importing(importing):
+    parent, _, watch = importing
+    socket = parent.await_socket(watch)
+    assert socket is not None
+    assert socket.is_socket()
+
+
+def test_a_job_does_not_wait_for_a_parent_that_ends(importing):
+    parent, process, watch = importing
+    process.kill()
+    assert parent.await_socket(watch) is None
+
+
+def test_a_job_that_is_stopped_does_not_wait_for_its_parent(importing):
+    parent, _, watch = importing
+    watch.ask(Stop.cancelled)
+    assert parent.await_socket(watch) is None
+    assert not parent.wait_ready(0)
+
+
+def test_a_forked_job_imports_nothing_more_to_train(tmp_path, warm_parent):
+    """The first optimiser imports torch's compiler, a second's work, which the parent has to have done."""
+    cell = """
+import sys
+before = set(sys.modules)
+from axonlab_core.learning import train
+train.torch.optim.AdamW(train.new_unet(1, 3, (4, 8), 0).parameters())
+import numpy
+from axonlab_core.imaging.canonical import decode, encode
+decode(encode(numpy.zeros((300, 300), "uint8")))
+print(sorted(set(sys.modules) - before))
+"""
+    outcome, _, logs, _ = run(tmp_path, warm_parent.socket, cell)
+    assert outcome.status == "ok"
+    assert [text.strip() for stream, text in logs if stream == "stdout"] == ["[]"]
+
+
 def test_the_warm_parent_goes_with_its_runner(tmp_path):
     parent = WarmParent(tmp_path / "parent", cores=1, device="cpu")
     parent.ensure()
