@@ -56,7 +56,7 @@ def labelled_images(workspace: Workspace, manifest: DatasetManifest, pool: Execu
     classes = len(manifest.palette.classes)
     images = [image for image in manifest.images if image.split != Split.test]
     labels = pool.map(lambda image: workspace.labels(image, classes), images)
-    pairs = [LabelledImage(*pair) for pair in zip(images, labels, strict=True) if pair[1] is not None]
+    pairs = [LabelledImage(image, own) for image, own in zip(images, labels, strict=True) if own is not None]
     counts = [count_labels(pair.labels, classes) for pair in pairs]
     _check_enough(np.sum(counts, axis=0) if counts else np.zeros(classes, np.int64), manifest)
     return [pair for pair, count in zip(pairs, counts, strict=True) if count.any()]
