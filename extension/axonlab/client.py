@@ -52,8 +52,10 @@ class Health(Value):
 class Client:
     """A connection. Knows a token: cannot be pickled, and shows its address alone."""
 
-    def __init__(self, session: ServiceSession, cache: BlobCache) -> None:
+    def __init__(self, session: ServiceSession, cache: BlobCache, *, pages_url: str | None = None) -> None:
         self.session = session
+        self.pages_url = (pages_url or session.url).rstrip("/") + "/"
+        """Where a browser finds the service's pages."""
         self._cache = cache
 
     def train(
@@ -97,7 +99,7 @@ class Client:
         """The job that segments `images` with `model`; see `axonlab.segment`."""
         used = self._model_of(model)
         data = data_for_model(images, used, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
-        spec = infer_spec(data, used.source, name=name, course=course, parameters=parameters)
+        spec = infer_spec(data, used, name=name, course=course, parameters=parameters)
         if used.file is not None:
             self._send([used.file])
         self._send_dataset(data)
@@ -114,7 +116,7 @@ class Client:
         try:
             _IDENTIFIER.validate_python(job_id)
         except ValidationError:
-            raise BadInput(f"{job_id!r} is no job's id.", remedy="It stands in the job's first line.") from None
+            raise BadInput(f"{job_id!r} is no job's id.", remedy="A job's card and axonlab.jobs() say it.") from None
         return Job(self, self.session.call("GET", f"jobs/{job_id}", contract.Job))
 
     def jobs(
@@ -286,7 +288,7 @@ def connect(url: str | None = None, token: str | None = None) -> Client:
     settings = Settings.from_environment()
     address, found = settings.address_and_token(url, token)
     session = ServiceSession(address, found, user_agent=f"axonlab/{__version__}")
-    client = Client(session, BlobCache(settings.cache_dir.absolute()))
+    client = Client(session, BlobCache(settings.cache_dir.absolute()), pages_url=settings.pages_of(address))
     _latest["client"] = client
     return client
 
@@ -342,6 +344,9 @@ def segment(
         A training that is not over yet is waited for.
     labels, manifest, pixel_size_um
         As for `axonlab.dataset`.
+    **parameters
+        `wall_clock_minutes=` limits the whole run; not given, it is an hour, or ten minutes and 20 seconds for each
+        megapixel (at the model's pixel size) if that is more.
 
     Raises
     ------

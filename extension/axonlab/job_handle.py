@@ -19,7 +19,7 @@ from axonlab_core.contract.errors import AxonlabError, Conflict
 from axonlab_core.contract.events import Event, EventsAnswer
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.log_lines import log_text
-from axonlab_core.contract.states import JobState
+from axonlab_core.contract.states import JobState, Reason
 
 if TYPE_CHECKING:
     from axonlab.client import Client
@@ -66,7 +66,7 @@ class Job:
     @property
     def page_url(self) -> str:
         """Address of the job's page on the hub."""
-        return f"{self._client.session.url}jobs/{self.id}"
+        return f"{self._client.pages_url}jobs/{self.id}"
 
     def refresh(self) -> Self:
         """The job, after asking the service how it is."""
@@ -191,7 +191,7 @@ class Job:
     def __repr__(self) -> str:
         known = self._known
         named = f" {known.spec.name!r}" if known.spec.name else ""
-        reason = f" ({known.reason})" if known.reason is not None else ""
+        reason = f" ({known.reason})" if known.reason not in {None, Reason.done} else ""
         message = f": {known.message}" if known.message else ""
         return f"Job {known.id}{named}: {known.kind} {known.state}{reason}{message}"
 

@@ -36,12 +36,20 @@ def runner(  # noqa: PLR0917 (click passes options by name)
 
     Needs outbound HTTP to the service and nothing else. SIGTERM hands a running job back with its last
     checkpoint; another runner goes on from there.
+
+    \b
+    Examples:
+      axonlab runner --service https://hub.example.edu/services/axonlab --token-file runner-token
+      CUDA_VISIBLE_DEVICES=1 axonlab runner --service URL --token-file FILE --device cuda --name desk-2
+      axonlab runner --service URL --token-file FILE --device cpu --kind infer --once
     """
     import logging
 
+    from axonlab_runner.sealed import seal
     from axonlab_runner.settings import Settings
     from axonlab_runner.worker import Worker
 
+    seal()  # before the token is read
     logging.getLogger("axonlab_runner").setLevel(logging.INFO)
     settings = Settings.from_environment(
         service_url=service,
