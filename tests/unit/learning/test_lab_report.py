@@ -2,7 +2,6 @@ from xml.dom.minidom import parseString
 
 import imagecodecs
 
-from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.learning import lab_report
 from axonlab_core.learning.train import train
 
@@ -18,8 +17,3 @@ def test_the_report_of_a_training_is_small_and_says_what_was_done(make_workspace
     picture = lab_report.example_picture(result).data
     assert imagecodecs.jpeg_decode(picture).shape[:2] == (128, 256)
     assert len(picture) < 100_000
-
-
-def test_a_curve_without_points_is_still_a_picture():
-    picture = parseString(lab_report.curve_svg([], AXON_PALETTE))  # noqa: S318 (our own text)
-    assert picture.documentElement.tagName == "svg"

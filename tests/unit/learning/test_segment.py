@@ -13,7 +13,7 @@ from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.events import ProgressEvent, WarningEvent
 from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.imaging.label_tiff import read_label_tiff
-from axonlab_core.imaging.metrics import confusion, scores
+from axonlab_core.imaging.metrics import agreement
 from axonlab_core.learning.segment import segment
 from axonlab_core.learning.stopping import Interrupted
 
@@ -57,8 +57,8 @@ def test_it_writes_labels_pictures_areas_and_scores(run, two_animals, sample):
     metrics = json.loads((results / "metrics.json").read_text())
     assert metrics == result.metrics
     truth = two_animals["rat2"][1]
-    expected = scores(confusion(truth, labels, 3), NAMES)
-    assert metrics["images"] == {"rat2": {name: expected[name].model_dump() for name in NAMES}}
+    expected = agreement(truth, labels, 3).scores(NAMES)
+    assert metrics["images"] == {"rat2": {name: expected[name].model_dump(mode="json") for name in NAMES}}
     assert metrics["mean"]["axon"] == metrics["images"]["rat2"]["axon"]
     assert set(metrics["otsu"]["images"]["rat2"]) == set(NAMES)
 
