@@ -67,7 +67,6 @@ def training_page(result: TrainingResult) -> str:
         "training.html",
         card,
         classes=_class_rows(scores.model, scores.otsu, card.palette) if measured else [],
-        summary=_training_summary(card) if measured else [],
         cautions=result.cautions,
         curve=Markup(curve_svg(curves_of(result.curve))),  # noqa: S704 (it escapes what it is given)
         rows=_image_rows(scores.images, card.palette),
@@ -130,28 +129,6 @@ def difference(picture: NDArray[np.uint8], labels: NDArray[np.uint8], truth: NDA
     ):
         grey[where & known] = colour
     return np.rint(grey).astype(np.uint8)
-
-
-def _training_summary(card: ModelCard) -> list[str]:
-    """What came out, in a sentence for each class."""
-    said: list[str] = []
-    for name, score in card.scores.model.items():
-        at_half = next((entry for entry in score.objects if entry.iou == 0.5), None)  # noqa: PLR2004 (half)
-        if name == card.palette.names[0] or score.dice is None:
-            continue
-        otsu = card.scores.otsu.get(name)
-        beside = (
-            "" if otsu is None or otsu.dice is None else f"; Otsu's threshold, which learns nothing, {otsu.dice:.2f}"
-        )
-        text = f"For {name} the model reaches a Dice of {score.dice:.2f}{beside}."
-        if at_half is not None and at_half.f1 is not None:
-            true = at_half.true_positives + at_half.false_negatives
-            text += (
-                f" Of {true:,} labelled objects it found {at_half.true_positives:,}; "
-                f"{at_half.false_positives:,} that it marked are none."
-            )
-        said.append(text)
-    return said
 
 
 def _class_rows(model: Mapping[str, ClassScores], otsu: Mapping[str, ClassScores], palette: Palette) -> list[ClassRow]:
