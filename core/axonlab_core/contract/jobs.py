@@ -38,7 +38,7 @@ class TrainSpec(Spec):
     """Train a model on the labelled pixels of a data set, for a time or for a number of steps."""
 
     kind: Literal[Kind.train] = Kind.train
-    preset: Literal["tiny"] = "tiny"
+    preset: Literal["tiny", "standard"] = "tiny"
     minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES)
     steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
     seed: int = Field(default=0, ge=0, lt=2**31)

@@ -43,6 +43,8 @@ class Training(Value):
     learning_rate: float
     seed: int
     device: str
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format that the convolutions were computed in."""
     labelled_fraction: float = Field(ge=0, le=1)
     """Share of the training images' pixels that had a label."""
     labelled_px: dict[str, int] = Field(default_factory=dict)
@@ -125,7 +127,7 @@ class ModelCard(Value):
     """What one must know to use a model."""
 
     schema_version: Literal[1] = 1
-    preset: Literal["tiny"]
+    preset: Literal["tiny", "standard"]
     palette: Palette
     input: ModelInput
     training: Training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -41,3 +43,25 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     dice = (2 * agreed + 1e-6) / (either + 1e-6)
     soft_dice_loss = torch.where(occurring, 1 - dice, 0.0).sum() / occurring.sum().clamp(min=1)
     return 0.5 * (entropy + soft_dice_loss)
+
+
+def deep_loss(logits: Tensor, side_logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """The loss at full resolution and, for half as much each time, at half of it, a quarter, …; 0 if all are perfect.
+
+    Parameters
+    ----------
+    logits : (N, K, H, W) float tensor
+    side_logits : sequence of (N, K, H / 2, W / 2), (N, K, H / 4, W / 4), … float tensors
+    labels : (N, H, W) int64 tensor
+        A lower resolution takes every second, fourth, … of them.
+
+    References
+    ----------
+    Isensee et al. (2021), https://doi.org/10.1038/s41592-020-01008-z
+    """
+    total, weights = segmentation_loss(logits, labels), 1.0
+    for level, scores in enumerate(side_logits, start=1):
+        step, weight = 2**level, 0.5**level
+        total = total + weight * segmentation_loss(scores, labels[:, step // 2 :: step, step // 2 :: step])
+        weights += weight
+    return total / weights

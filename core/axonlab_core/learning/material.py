@@ -28,9 +28,17 @@ class Material(NamedTuple):
 
 
 def gather_material(
-    workspace: Workspace, manifest: DatasetManifest, *, tile_px: int, stride_px: int, report: Report
+    workspace: Workspace,
+    manifest: DatasetManifest,
+    *,
+    tile_px: int,
+    stride_px: int,
+    report: Report,
+    base_input: ModelInput | None = None,
 ) -> Material:
     """The labelled images of a data set at the model's pixel size, divided between training and validation.
+
+    The pixel size is chosen from the images or, where a base model is trained further, that model's own.
 
     Raises
     ------
@@ -39,13 +47,13 @@ def gather_material(
     """
     sources = labelled_images(workspace, manifest)
     learned_from = [image for image in sources if image.split != Split.val] or sources
-    pixel_size_um = model_pixel_size(learned_from)
+    pixel_size_um = model_pixel_size(learned_from) if base_input is None else base_input.pixel_size_um
     if pixel_size_um is None:
         report(WarningEvent(message=NO_PIXEL_SIZE))
     for warning in (scale_warning(image, pixel_size_um) for image in sources):
         if warning is not None:
             report(WarningEvent(message=warning))
-    model_input = ModelInput(
+    model_input = base_input or ModelInput(
         channels=manifest.images[0].channels, normalisation=Normalisation(), pixel_size_um=pixel_size_um
     )
     images = [

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from axonlab_core.contract.base import Identifier, Value
+from axonlab_core.contract.base import Identifier, Sha256, Value
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.jobs import MAX_MINUTES, MAX_STEPS
 from axonlab_core.learning.presets import Preset, find_preset
@@ -19,7 +19,7 @@ _SMALLEST_TILE_PX = 32
 class Recipe(Value):
     """Settings of one training."""
 
-    preset: Literal["tiny"]
+    preset: Literal["tiny", "standard"]
     minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES)
     steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -28,6 +28,8 @@ class Recipe(Value):
     tile_px: int = Field(ge=_SMALLEST_TILE_PX, le=1024)
     learning_rate: float = Field(gt=0, le=1)
     checkpoint_every_s: float = Field(gt=0)
+    base_model: Sha256 | None = None
+    """Hash of the model file to begin with; None begins with random weights."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

@@ -50,16 +50,37 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores (logits) of every pixel."""
+        return self.head(self.decoded(x)[0])
+
+    def decoded(self, x: Tensor) -> list[Tensor]:
+        """What the decoder has come to at every level, from full resolution down."""
         seen: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             if level > 0:
                 x = nn.functional.max_pool2d(x, 2)
             x = block(x)
             seen.append(x)
+        found: list[Tensor] = []
         for level in reversed(range(len(self.decoder))):
             x = torch.cat([self.up[level](x), seen[level]], dim=1)
             x = self.decoder[level](x)
-        return self.head(x)
+            found.append(x)
+        return found[::-1]
+
+
+class SideHeads(nn.Module):
+    """Class scores at lower resolutions too: deep supervision, for the training alone.
+
+    They are kept in checkpoints and no model file has them.
+    """
+
+    def __init__(self, classes: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in widths[1:-1])
+
+    def forward(self, decoded: Sequence[Tensor]) -> list[Tensor]:
+        """Class scores at half, a quarter, … of the resolution; `decoded` is what `UNet.decoded` returns."""
+        return [head(x) for head, x in zip(self.heads, decoded[1:], strict=False)]
 
 
 def new_unet(channels: int, classes: int, widths: Sequence[int], seed: int) -> UNet:
@@ -74,6 +95,17 @@ def new_unet(channels: int, classes: int, widths: Sequence[int], seed: int) -> U
                     nn.init.zeros_(module.bias)
         nn.init.normal_(net.head.weight, std=0.01)
     return net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (an overload torch's stubs lack)
+
+
+def new_side_heads(classes: int, widths: Sequence[int], seed: int, *, deep: bool) -> SideHeads:
+    """Side heads with fresh weights; without `deep` supervision there are none in it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        side = SideHeads(classes, widths if deep else ())
+        for head in side.heads:
+            nn.init.normal_(head.get_parameter("weight"), std=0.01)
+            nn.init.zeros_(head.get_parameter("bias"))
+    return side
 
 
 def folded(net: UNet) -> UNet:

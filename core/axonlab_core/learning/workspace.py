@@ -30,6 +30,11 @@ class Workspace:
         return self.root / "inputs" / "model.safetensors"
 
     @property
+    def base_model_file(self) -> Path:
+        """The model to begin a training with; there need not be one."""
+        return self.root / "inputs" / "base.safetensors"
+
+    @property
     def checkpoints(self) -> Path:
         """Where a training saves itself."""
         return self.root / "checkpoints"

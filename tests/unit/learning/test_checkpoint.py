@@ -3,8 +3,9 @@ import torch
 
 from axonlab_core.learning.checkpoint import Checkpoint, load_newest, save_checkpoint
 from axonlab_core.learning.presets import PRESETS
+from axonlab_core.learning.schedule import Plan
 from axonlab_core.learning.training_state import new_state
-from axonlab_core.learning.unet import new_unet
+from axonlab_core.learning.unet import new_side_heads, new_unet
 
 
 def some_checkpoint(step, spec="mine"):
@@ -54,25 +55,46 @@ def test_a_file_that_was_not_finished_is_no_checkpoint(tmp_path):
     assert newest(tmp_path) is None
 
 
-def test_a_state_comes_back_whole(tmp_path):
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_state_comes_back_whole(tmp_path, deep):
+    widths = PRESETS["tiny"].widths
+
     def state():
-        net = new_unet(1, 3, PRESETS["tiny"].widths, 0)
-        return new_state(net, learning_rate=0.01, total=None)
+        return new_state(
+            new_unet(1, 3, widths, 0),
+            new_side_heads(3, widths, 0, deep=deep),
+            learning_rate=0.01,
+            precision="float32",
+            batch=4,
+            tile_px=64,
+            plan=None,
+        )
 
     def step(trained):
         rng = torch.Generator().manual_seed(trained.step)
-        trained.net(torch.randn(2, 1, 32, 32, generator=rng)).square().mean().backward()
-        trained.optimiser.step()
-        trained.optimiser.zero_grad()
+        decoded = trained.net.decoded(torch.randn(2, 1, 32, 32, generator=rng))
+        scored = [trained.net.head(decoded[0]), *trained.side(decoded)]
+        sum(scores.square().mean() for scores in scored).backward()
+        for optimiser in trained.optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         trained.step += 1
 
     one = state()
     step(one)
-    one.total, one.best_score, one.losses, one.curve = 7, 0.5, [1.0], [{"step": 1.0, "loss": 2.0}]
+    one.plan, one.best_score, one.losses, one.curve = Plan(steps=7, since=1), 0.5, [1.0], [{"step": 1.0, "loss": 2.0}]
+    one.batch, one.tile_px = 2, 32
     save_checkpoint(tmp_path, one.step, one.checkpoint("mine"))
     two = state()
     two.restore(newest(tmp_path))
-    assert (two.step, two.total, two.best_score, two.losses, two.curve) == (1, 7, 0.5, one.losses, one.curve)
+    for name in ("step", "plan", "best_score", "losses", "curve", "batch", "tile_px"):
+        assert getattr(two, name) == getattr(one, name)
     step(one)
     step(two)
-    assert all(torch.equal(a, b) for a, b in zip(one.net.parameters(), two.net.parameters(), strict=True))
+    assert same_weights(one.net, two.net)
+    assert same_weights(one.side, two.side)
+    assert not same_weights(one.net, state().net)
+
+
+def same_weights(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from axonlab_core.learning.loss import segmentation_loss
+from axonlab_core.learning.loss import deep_loss, segmentation_loss
 
 
 def sparse_labels(coverage, seed=0):
@@ -48,3 +48,18 @@ def test_a_batch_without_labels_costs_nothing_and_breaks_nothing():
 def test_a_class_that_a_batch_lacks_does_not_count():
     labels = torch.zeros(1, 16, 16, dtype=torch.long)
     assert segmentation_loss(sure_of(labels, elsewhere=torch.tensor(0.0)), labels) < 1e-4
+
+
+@pytest.mark.parametrize("coverage", [0.02, 1.0])
+def test_deep_supervision_asks_for_the_same_at_lower_resolutions(coverage):
+    labels = sparse_labels(coverage)
+    nothing = torch.tensor(0.0)
+
+    def sides(shift):
+        seen = [labels[:, 1::2, 1::2], labels[:, 2::4, 2::4]]
+        return [sure_of((low + shift).remainder(3).where(low != 255, 255), elsewhere=nothing) for low in seen]
+
+    full = sure_of(labels, elsewhere=nothing)
+    assert deep_loss(full, sides(0), labels) < 1e-4
+    assert deep_loss(full, sides(1), labels) > 1
+    assert deep_loss(full, [], labels) == segmentation_loss(full, labels)

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from axonlab_core.learning.presets import Augmentation
 from axonlab_core.learning.sampling import TileSampler
 from axonlab_core.learning.split import Region, whole
 
@@ -12,24 +13,28 @@ def labels_with_rare_axon():
     return labels
 
 
+def sampler_of(region, *, seed=0, **how):
+    return TileSampler([region], classes=3, seed=seed, augmentation=Augmentation(**how))
+
+
 def test_a_batch_depends_on_seed_and_step_alone(prepared):
     image = prepared("a", labels_with_rare_axon())
 
-    def sampler(seed):
-        return TileSampler([whole(image)], classes=3, batch=3, tile_px=48, seed=seed)
+    def batch(step, *, of):
+        return of.batch(step, size=3, tile_px=48)
 
-    used = sampler(1)
-    used.batch(0)
-    used.batch(1)
-    for there, again in zip(used.batch(7), sampler(1).batch(7), strict=True):
+    used = sampler_of(whole(image), seed=1)
+    batch(0, of=used)
+    batch(1, of=used)
+    for there, again in zip(batch(7, of=used), batch(7, of=sampler_of(whole(image), seed=1)), strict=True):
         assert torch.equal(there, again)
-    assert not torch.equal(used.batch(7)[0], used.batch(8)[0])
-    assert not torch.equal(used.batch(7)[0], sampler(2).batch(7)[0])
+    assert not torch.equal(batch(7, of=used)[0], batch(8, of=used)[0])
+    assert not torch.equal(batch(7, of=used)[0], batch(7, of=sampler_of(whole(image), seed=2))[0])
 
 
 def test_every_tile_has_labels_and_rare_classes_come_often(prepared):
-    sampler = TileSampler([whole(prepared("a", labels_with_rare_axon()))], classes=3, batch=4, tile_px=48, seed=0)
-    tiles = [labels for step in range(20) for labels in sampler.batch(step)[1]]
+    sampler = sampler_of(whole(prepared("a", labels_with_rare_axon())))
+    tiles = [labels for step in range(20) for labels in sampler.batch(step, size=4, tile_px=48)[1]]
     assert all((labels != 255).any() for labels in tiles)
     assert sum(bool((labels == 2).any()) for labels in tiles) > 20
 
@@ -40,9 +45,9 @@ def test_pixels_and_labels_stay_together(prepared):
     labels = np.repeat(np.repeat(rng.integers(0, 3, (12, 12)).astype(np.uint8), 16, 0), 16, 1)
     image = prepared("a", labels)
     object.__setattr__(image, "pixels", labels[:, :, None].astype(np.float32))
-    sampler = TileSampler([whole(image)], classes=3, batch=4, tile_px=64, seed=0)
+    sampler = sampler_of(whole(image))
     for step in range(10):
-        for tile, found in zip(*sampler.batch(step), strict=True):
+        for tile, found in zip(*sampler.batch(step, size=4, tile_px=64), strict=True):
             known = found != 255
             means = [float(tile[0][known & (found == k)].mean()) for k in range(3) if (found == k).any()]
             assert means == sorted(means)
@@ -55,10 +60,10 @@ def test_half_of_the_tiles_keep_their_pixels_as_they_are(prepared):
     labels = np.random.default_rng(0).integers(0, 3, (100, 100)).astype(np.uint8)
     image = prepared("a", labels)
     object.__setattr__(image, "pixels", labels[:, :, None].astype(np.float32))
-    sampler = TileSampler([whole(image)], classes=3, batch=4, tile_px=32, seed=0)
+    sampler = sampler_of(whole(image))
     exact = 0
     for step in range(25):
-        for tile, found in zip(*sampler.batch(step), strict=True):
+        for tile, found in zip(*sampler.batch(step, size=4, tile_px=32), strict=True):
             known = found != 255
             spread = [tile[0][known & (found == k)].aminmax() for k in range(3)]
             exact += all(bool(most - least < 1e-3) for least, most in spread)
@@ -69,7 +74,16 @@ def test_outside_the_region_nothing_is_known_and_nothing_is_seen(prepared):
     labels = np.random.default_rng(0).integers(0, 3, (200, 200)).astype(np.uint8)
     image = prepared("a", labels)
     image.pixels[:, 100:] = 1e6  # a tile that looked beyond the region would show it
-    sampler = TileSampler([Region(image, 0, 200, 0, 100)], classes=3, batch=4, tile_px=64, seed=0)
-    tiles, found = zip(*(sampler.batch(step) for step in range(10)), strict=True)
+    sampler = sampler_of(Region(image, 0, 200, 0, 100))
+    tiles, found = zip(*(sampler.batch(step, size=4, tile_px=64) for step in range(10)), strict=True)
     assert torch.cat(tiles).max() < 1e5
     assert (torch.cat(found) == 255).any()
+
+
+def test_tiles_lie_in_memory_as_the_convolutions_want_them(prepared):
+    tiles, labels = sampler_of(whole(prepared("a", labels_with_rare_axon()))).batch(0, size=3, tile_px=48)
+    assert tiles.shape == (3, 1, 48, 48)
+    assert tiles.dtype == torch.float32
+    assert tiles.is_contiguous(memory_format=torch.channels_last)
+    assert labels.shape == (3, 48, 48)
+    assert labels.dtype == torch.int64

@@ -3,7 +3,7 @@ import torch
 
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.learning.presets import PRESETS, find_preset
-from axonlab_core.learning.unet import folded, new_unet
+from axonlab_core.learning.unet import folded, new_side_heads, new_unet
 
 TINY = PRESETS["tiny"]
 
@@ -78,3 +78,22 @@ def test_the_halo_is_as_wide_as_the_network_sees():
 def test_an_unknown_preset_is_refused_with_the_list():
     with pytest.raises(BadInput, match="tiny"):
         find_preset("huge")
+
+
+def test_standard_is_a_preset_of_its_own():
+    net = new_unet(1, 3, PRESETS["standard"].widths, 0)
+    assert sum(p.numel() for p in net.parameters()) > 15e6
+    assert PRESETS["standard"].stride_px == 32
+
+
+def test_side_heads_score_lower_resolutions_and_are_no_part_of_the_network():
+    net, x = new_unet(1, 3, TINY.widths, 0), torch.randn(2, 1, 64, 32)
+    before = set(net.state_dict())
+    decoded = net.decoded(x)
+    assert [s.shape for s in new_side_heads(3, TINY.widths, 0, deep=True)(decoded)] == [
+        (2, 3, 32, 16),
+        (2, 3, 16, 8),
+        (2, 3, 8, 4),
+    ]
+    assert new_side_heads(3, TINY.widths, 0, deep=False)(decoded) == []
+    assert set(net.state_dict()) == before
