@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,15 @@ _LEAST_DOUBT = 0.02
 """Below this, on average over a place, the model is as good as certain."""
 
 
+class Frame(NamedTuple):
+    """Rows `top … bottom - 1` and columns `left … right - 1` of an image."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """A rectangle of an image, its upper left corner at `(left, top)` in the image's own pixels."""
@@ -40,6 +50,13 @@ class Place:
     """`(h, w)`: what was labelled, 255 = unknown; None where nothing was."""
     value: float
     """Of an example: mean Dice of the classes but the background. Of a place in doubt: the mean doubt."""
+
+    @property
+    def frame(self) -> Frame:
+        """The square in its middle that is meant, or all of it where it is smaller than that, in the image's pixels."""
+        height, width = min(self.height, CORE_PX), min(self.width, CORE_PX)
+        top, left = self.top + (self.height - height) // 2, self.left + (self.width - width) // 2
+        return Frame(top, top + height, left, left + width)
 
     @property
     def height(self) -> int:

@@ -162,23 +162,21 @@ def _example(name: str, place: Place, palette: Palette) -> Shown:
 
 def _doubtful(place: Place, palette: Palette) -> Shown:
     pictures = {
-        "image": _framed(place.picture),
-        "the model": _framed(tinted(place.picture, place.labels, palette=palette)),
+        "image": _framed(place.picture, place),
+        "the model": _framed(tinted(place.picture, place.labels, palette=palette), place),
     }
     return Shown(place, "", {caption: _uri(picture) for caption, picture in pictures.items()})
 
 
-def _framed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with a frame, black and white, round the square in its middle that is meant."""
+def _framed(picture: NDArray[np.uint8], place: Place) -> NDArray[np.uint8]:
+    """The picture with a black and a white line round the square that is meant."""
     out = picture.copy()
-    top, left = ((length - CORE_PX) // 2 for length in picture.shape[:2])
-    if min(top, left) < 1:
-        return out
+    frame = place.frame
+    inside = out[frame.top - place.top : frame.bottom - place.top, frame.left - place.left : frame.right - place.left]
     for inset, value in ((0, 0), (1, 255)):
-        first, last = inset, CORE_PX - 1 - inset
-        for line in (np.s_[first, first : last + 1], np.s_[last, first : last + 1]):
-            out[top : top + CORE_PX, left : left + CORE_PX][line] = value
-            out[top : top + CORE_PX, left : left + CORE_PX].swapaxes(0, 1)[line] = value
+        for edge in (inset, -1 - inset):
+            inside[edge, inset : inside.shape[1] - inset] = value
+            inside[inset : inside.shape[0] - inset, edge] = value
     return out
 
 
