@@ -52,8 +52,10 @@ class Health(Value):
 class Client:
     """A connection. Knows a token: cannot be pickled, and shows its address alone."""
 
-    def __init__(self, session: ServiceSession, cache: BlobCache) -> None:
+    def __init__(self, session: ServiceSession, cache: BlobCache, *, pages_url: str | None = None) -> None:
         self.session = session
+        self.pages_url = (pages_url or session.url).rstrip("/") + "/"
+        """Where a browser finds the service's pages."""
         self._cache = cache
 
     def train(
@@ -286,7 +288,7 @@ def connect(url: str | None = None, token: str | None = None) -> Client:
     settings = Settings.from_environment()
     address, found = settings.address_and_token(url, token)
     session = ServiceSession(address, found, user_agent=f"axonlab/{__version__}")
-    client = Client(session, BlobCache(settings.cache_dir.absolute()))
+    client = Client(session, BlobCache(settings.cache_dir.absolute()), pages_url=settings.pages_of(address))
     _latest["client"] = client
     return client
 

@@ -66,7 +66,7 @@ class Job:
     @property
     def page_url(self) -> str:
         """Address of the job's page on the hub."""
-        return f"{self._client.session.url}jobs/{self.id}"
+        return f"{self._client.pages_url}jobs/{self.id}"
 
     def refresh(self) -> Self:
         """The job, after asking the service how it is."""

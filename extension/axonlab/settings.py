@@ -28,6 +28,8 @@ class Settings:
     hub_token: str | None = field(repr=False)
     """The kernel's own token; shown to the hub that gave it and to nobody else."""
     cache_dir: Path
+    pages_url: str | None = None
+    """Where a browser finds the pages of the service at `service_url`, if that is not where a kernel finds it."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -48,6 +50,7 @@ class Settings:
             token=token or None,
             hub_token=env.get("JUPYTERHUB_API_TOKEN", "").strip() or None,
             cache_dir=Path(cache).expanduser() if cache else user_cache_path("axonlab"),
+            pages_url=env.get("AXONLAB_PAGES_URL", "").strip() or None,
         )
 
     def address_and_token(self, url: str | None, token: str | None) -> tuple[str, str]:
@@ -65,14 +68,20 @@ class Settings:
                 remedy=f"{_INSIDE} {_OUTSIDE}",
             )
         # The kernel's token opens the student's whole server: a foreign address must not get it.
-        own = self.service_url is not None and address.rstrip("/") == self.service_url.rstrip("/")
-        found = token or self.token or (self.hub_token if own else None)
+        found = token or self.token or (self.hub_token if self._is_own(address) else None)
         if found is None:
             raise NotSignedIn(
                 f"There is no token to sign in to {address} with.",
                 remedy=f"Set AXONLAB_TOKEN or AXONLAB_TOKEN_FILE, or give it: {_OUTSIDE}",
             )
         return address, found
+
+    def pages_of(self, address: str) -> str | None:
+        """Where a browser finds the pages of that service, if another address is known than the service's own."""
+        return self.pages_url if self._is_own(address) else None
+
+    def _is_own(self, address: str) -> bool:
+        return self.service_url is not None and address.rstrip("/") == self.service_url.rstrip("/")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("Settings hold a token and are not pickled; read them again with Settings.from_environment().")

@@ -4,41 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from axonlab_hub.hand_out import hand_out
 from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 from axonlab_hub.secrets_folder import kept_secret
 from axonlab_hub.settings import Settings
 
 _PASSWORD_CHARACTERS = 12
-_FOLDERS_FOR_STUDENTS = ("lessons", "data")
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """Configure the hub of one machine: on loopback, with generated passwords and one system user for everybody."""
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Configure the hub of one machine.
+
+    On loopback, with generated passwords and one system user for everybody; a lab server has more walls.
+    """
+    settings.hub_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _addresses(c, settings)
     _files(c, settings)
-    _people(c, settings)
     _permissions(c, settings)
     _services(c, settings)
     _servers(c, settings)
+    if settings.lan:
+        from axonlab_hub.lab.configuration import configure_lab  # noqa: PLC0415 (slow to import, see up.py)
+
+        configure_lab(c, settings)
+    else:
+        _people(c, settings)
+        _homes(c, settings)
 
 
 def passwords(settings: Settings) -> dict[str, str]:
     """The generated passwords: of `student`s and of `teacher`s."""
-    return {who: kept_secret(_password_file(settings, who), characters=_PASSWORD_CHARACTERS) for who in _GROUPS}
+    files = {who: settings.hub_folder / f"{who}-password" for who in _GROUPS}
+    return {who: kept_secret(file, characters=_PASSWORD_CHARACTERS) for who, file in files.items()}
 
 
 _GROUPS = {"student": "nbgrader-{}", "teacher": "formgrade-{}"}
-
-
-def _password_file(settings: Settings, who: str) -> Path:
-    return settings.state / f"{who}-password"
 
 
 def _addresses(c: Any, settings: Settings) -> None:
@@ -50,13 +55,12 @@ def _addresses(c: Any, settings: Settings) -> None:
 
 
 def _files(c: Any, settings: Settings) -> None:
-    state = settings.state.resolve()
-    c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
-    c.JupyterHub.cookie_secret_file = str(state / "cookie-secret")
-    c.ConfigurableHTTPProxy.auth_token = kept_secret(state / "proxy-token")
-    c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
-    kept_secret(state / "cookie-secret")
-    kept_secret(settings.link_secret_file)
+    folder = settings.hub_folder
+    c.JupyterHub.db_url = settings.hub_database
+    c.JupyterHub.cookie_secret_file = str(folder / "cookie-secret")
+    c.ConfigurableHTTPProxy.auth_token = kept_secret(folder / "proxy-token")
+    c.ConfigurableHTTPProxy.pid_file = str(folder / "proxy.pid")
+    kept_secret(folder / "cookie-secret")
 
 
 def _people(c: Any, settings: Settings) -> None:
@@ -70,7 +74,7 @@ def _people(c: Any, settings: Settings) -> None:
         password: [_GROUPS[who].format(settings.course)] for who, password in passwords(settings).items()
     }
     # Known to nobody: without one the authenticator says in the log that no student can log in.
-    c.SharedPasswordAuthenticator.user_password = kept_secret(settings.state / "unused-password")
+    c.SharedPasswordAuthenticator.user_password = kept_secret(settings.hub_folder / "unused-password")
 
 
 def _permissions(c: Any, settings: Settings) -> None:
@@ -124,40 +128,31 @@ def callback_path(settings: Settings) -> str:
 
 
 def _servers(c: Any, settings: Settings) -> None:
-    homes = settings.state.resolve() / "homes"
-    c.JupyterHub.spawner_class = "simple"
-    c.SimpleLocalProcessSpawner.home_dir_template = str(homes).replace("{", "{{").replace("}", "}}") + "/{username}"
     c.Spawner.cmd = [_beside_python("jupyterhub-singleuser")]
     c.Spawner.default_url = "/lab"
-    c.Spawner.environment = {"AXONLAB_SERVICE_URL": settings.public_service_url}
+    c.Spawner.environment = {
+        "AXONLAB_SERVICE_URL": settings.inner_service_url,
+        "AXONLAB_PAGES_URL": settings.public_service_url,
+    }
     c.Spawner.args = [
         # No question about news before the first lesson, and no call to another site.
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        *(["--allow-root"] if os.geteuid() == 0 else []),
     ]
+
+
+def _homes(c: Any, settings: Settings) -> None:
+    """Folders in the state folder, of one system user."""
+    homes = settings.homes_folder
+    c.JupyterHub.spawner_class = "simple"
+    c.SimpleLocalProcessSpawner.home_dir_template = str(homes).replace("{", "{{").replace("}", "}}") + "/{username}"
+    if os.geteuid() == 0:
+        c.Spawner.args = [*c.Spawner.args, "--allow-root"]
 
     async def hand_out_to(spawner: Any) -> None:
         await asyncio.to_thread(hand_out, homes / spawner.user.name)
 
     c.Spawner.pre_spawn_hook = hand_out_to
-
-
-def hand_out(home: Path) -> None:
-    """Put the lessons and their data into a student's folder; what is there already stays as it is."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    package = find_spec("axonlab_notebooks")
-    if package is None or package.origin is None:
-        return
-    notebooks = Path(package.origin).parents[1]
-    for folder in _FOLDERS_FOR_STUDENTS:
-        for source in sorted((notebooks / folder).rglob("*")):
-            target = home / source.relative_to(notebooks)
-            if source.is_file() and ".ipynb_checkpoints" not in source.parts and not os.path.lexists(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Created here and now, so that nothing is written through a link that a student has put there.
-                with source.open("rb") as content, target.open("xb") as copy:
-                    shutil.copyfileobj(content, copy)
 
 
 def proxy_command() -> list[str]:

@@ -39,13 +39,27 @@ class Settings(BaseModel):
     """Empty: a folder in the state folder."""
 
     bind_url: str = "http://127.0.0.1:8000"
-    """Where people reach the hub."""
+    """Where the hub listens."""
+    public_url: str = ""
+    """Where people reach the hub; empty: where it listens."""
     hub_port: int = 8081
     proxy_port: int = 8001
     """Of the proxy's own API."""
     service_port: int = 8010
     course: CourseName = "axons"
     """Course of whoever logs in on one machine."""
+
+    lan: bool = False
+    """A lab server: own passwords, own system users, TLS."""
+    roster: Path = Path("roster.csv")
+    """Of a lab server: who is in the course."""
+    homes: Path = Path("/home/axonlab")
+    """Of a lab server: the folder with everybody's home."""
+    user_prefix: str = Field(default="axonlab-", pattern=r"^[a-z][a-z0-9_-]{0,7}$")
+    """Of a lab server: what stands before a person's name in the system user's, so that nobody becomes `root`."""
+    tls_certificate: Path | None = None
+    """Of a lab server: its certificate with the chain, PEM; without one it signs its own."""
+    tls_key: Path | None = None
 
     hub_api_url: str = "http://127.0.0.1:8081/hub/api"
     service_prefix: str = "/services/axonlab/"
@@ -87,29 +101,79 @@ class Settings(BaseModel):
     """How often a long poll looks into the database, in case another replica changed it."""
 
     @property
+    def hub_folder(self) -> Path:
+        """What is the hub's own."""
+        return self.state.resolve() / "hub" if self.lan else self.state.resolve()
+
+    @property
+    def service_folder(self) -> Path:
+        """What is the service's own; on a lab server it belongs to another system user than the hub's."""
+        return self.state.resolve() / "service" if self.lan else self.state.resolve()
+
+    @property
+    def runner_folder(self) -> Path:
+        """What is the runner's own."""
+        return self.state.resolve() / "runner" if self.lan else self.state.resolve()
+
+    @property
+    def work_folder(self) -> Path:
+        """Of a lab server: where its runner's runs have their folders; nothing there outlives a run."""
+        return self.runner_folder / "work"
+
+    @property
+    def homes_folder(self) -> Path:
+        """Where everybody has their home."""
+        return self.homes.resolve() if self.lan else self.state.resolve() / "homes"
+
+    @property
+    def first_passwords_file(self) -> Path:
+        """Of a lab server: the passwords that it has made and that nobody has handed out yet."""
+        return self.hub_folder / "first-passwords.csv"
+
+    @property
+    def hub_database(self) -> str:
+        """URL of the hub's own database."""
+        return f"sqlite:///{self.hub_folder / 'jupyterhub.sqlite'}"
+
+    @property
     def database(self) -> str:
         """URL of the database."""
-        return self.database_url or f"sqlite:///{self.state.resolve() / 'axonlab.sqlite'}"
+        return self.database_url or f"sqlite:///{self.service_folder / 'axonlab.sqlite'}"
 
     @property
     def storage(self) -> str:
         """URL of the storage."""
-        return self.storage_url or (self.state.resolve() / "storage").as_uri()
+        return self.storage_url or (self.service_folder / "storage").as_uri()
 
     @property
     def link_secret_file(self) -> Path:
         """The file with the secret that signs links."""
-        return self.state / "link-secret"
+        return self.service_folder / "link-secret"
 
     @property
     def runner_token_file(self) -> Path:
         """The file with the token that lets a runner claim jobs."""
-        return self.state / "runner-token"
+        return self.runner_folder / "runner-token"
+
+    @property
+    def url(self) -> str:
+        """Where people reach the hub."""
+        return (self.public_url or self.bind_url).rstrip("/")
 
     @property
     def public_service_url(self) -> str:
-        """Where students and runners reach the service: through the hub's proxy."""
-        return self.bind_url.rstrip("/") + self.service_prefix.rstrip("/")
+        """Where people reach the service: through the hub's proxy."""
+        return self.url + self.service_prefix.rstrip("/")
+
+    @property
+    def inner_service_url(self) -> str:
+        """Where kernels and the runner of this machine reach the service.
+
+        On a lab server that is not through the proxy, whose certificate they would have to be told to trust.
+        """
+        if not self.lan:
+            return self.public_service_url
+        return f"http://127.0.0.1:{self.service_port}{self.service_prefix.rstrip('/')}"
 
     @classmethod
     def from_environment(cls, **given: Any) -> Self:

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,10 +25,13 @@ from axonlab_core.contract.errors import Conflict, Unavailable, UserError
 from axonlab_hub.configure import passwords, proxy_command
 from axonlab_hub.settings import Settings, child_environment
 
+if TYPE_CHECKING:
+    from axonlab_hub.lab.lab import Lab
+
 logger = logging.getLogger(__name__)
 
-# Beside the package in the repository, inside it where a wheel was installed.
-_CONFIGS = (Path(__file__).parents[1] / "jupyterhub_config.py", Path(__file__).with_name("jupyterhub_config.py"))
+_CONFIG = Path(__file__).with_name("jupyterhub_config.py")
+_PORTS = {"http": 80, "https": 443}
 _START_S = 90.0
 _LOOK_S = 0.2
 _STOP_S = 45.0  # a runner saves and uploads a checkpoint before it goes
@@ -41,13 +46,17 @@ class Classroom:
 
     settings: Settings
     passwords: dict[str, str]
+    """Of `student`s and `teacher`s; on a lab server, of the people who have just got their first one."""
     hub: subprocess.Popen[bytes]
+    people: int | None = None
+    """On a lab server, how many are on the roster."""
+    warnings: tuple[str, ...] = ()
     runner: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where people log in."""
-        return self.settings.bind_url
+        return self.settings.url
 
     @property
     def service_url(self) -> str:
@@ -57,18 +66,20 @@ class Classroom:
     @property
     def hub_log(self) -> Path:
         """What hub and service say."""
-        return self.settings.state / "hub.log"
+        return self.settings.hub_folder / "hub.log"
 
     @property
     def runner_log(self) -> Path:
         """What the runner says."""
-        return self.settings.state / "runner.log"
+        return self.settings.hub_folder / "runner.log"
 
     @property
     def health_urls(self) -> tuple[str, str]:
         """Where the service says that it is up: itself, and through the hub's proxy, which learns of it later."""
         path = self.settings.service_prefix.rstrip("/") + "/api/v1/health"
-        return f"http://127.0.0.1:{self.settings.service_port}{path}", f"{self.service_url}/api/v1/health"
+        proxy = urlsplit(self.settings.bind_url)
+        own = f"{proxy.scheme}://127.0.0.1:{proxy.port or _PORTS[proxy.scheme]}"
+        return f"http://127.0.0.1:{self.settings.service_port}{path}", f"{own}{path}"
 
 
 @contextmanager
@@ -82,27 +93,43 @@ def open_classroom(settings: Settings, *, with_runner: bool = True) -> Iterator[
     Unavailable
         If it does not come up.
     """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as stack:
+        lab = _lab(settings)
+        settings.hub_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         stack.enter_context(_alone(settings))
         _check_port(settings)
         _check_proxy()
+        if lab is not None:
+            lab.keep_settings()
         settings = settings.model_copy(update=_inner_ports(settings))
-        config = next((str(path) for path in _CONFIGS if path.is_file()), str(_CONFIGS[-1]))
-        command = [sys.executable, "-m", "jupyterhub", "-f", config]
-        hub = stack.enter_context(_process(command, settings, settings.state / "hub.log"))
-        room = Classroom(settings=settings, passwords=passwords(settings), hub=hub)
+        command = [sys.executable, "-m", "jupyterhub", "-f", str(_CONFIG)]
+        hub = stack.enter_context(_process(command, settings.hub_folder / "hub.log", child_environment(settings)))
+        room = Classroom(settings=settings, passwords={}, hub=hub)
         _await_health(room)
+        if lab is None:
+            room.passwords = passwords(settings)
+        else:
+            room.passwords, room.people, room.warnings = lab.admit(), len(lab.roster.roles), lab.certificate.warnings
         if with_runner:
-            stack.enter_context(_runner(room))
+            stack.enter_context(_runner(room, lab))
         yield room
+
+
+def _lab(settings: Settings) -> Lab | None:
+    if not settings.lan:
+        return None
+    from axonlab_hub.lab.lab import Lab  # noqa: PLC0415 (what it needs is slow to import, and of no use to a demo)
+
+    return Lab.prepare(settings)
 
 
 def runner_command(room: Classroom) -> list[str]:
     """The command that starts a runner of this classroom."""
-    token_file = str(room.settings.runner_token_file.resolve())
-    program = str(Path(sys.executable).with_name("axonlab"))
-    return [program, "runner", "--service", room.service_url, "--token-file", token_file, "--device", "cpu"]
+    settings = room.settings
+    command = [str(Path(sys.executable).with_name("axonlab")), "runner", "--service", settings.inner_service_url]
+    command += ["--token-file", str(settings.runner_token_file.resolve())]
+    # A lab server may have a GPU; for a demo, the same everywhere is worth more.
+    return [*command, "--device", "auto" if settings.lan else "cpu"]
 
 
 def up(settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -128,22 +155,35 @@ def up(settings: Settings, *, say: Callable[[str], None]) -> None:
 
 
 def _welcome(room: Classroom) -> str:
+    head = f"\nAxonlab is up at {room.url}\n\n"
+    where = f"  jobs       {room.service_url}/\n  logs       {room.hub_log}, {room.runner_log}\n\n"
+    return head + (_welcome_to_lab(room) + where if room.settings.lan else _welcome_here(room, where))
+
+
+def _welcome_here(room: Classroom, where: str) -> str:
     course = room.settings.course
     return (
-        f"\nAxonlab is up at {room.url}\n\n"
         f"  students   any name, password  {room.passwords['student']}   (course {course})\n"
         f"  teachers   any name, password  {room.passwords['teacher']}   (staff of {course})\n\n"
-        f"  jobs       {room.service_url}/\n"
-        f"  logs       {room.hub_log}, {room.runner_log}\n\n"
+        f"{where}"
         "All students share one system user of this machine and one password: whoever can log in can read\n"
         "the files of all of them. It listens on this machine only. Ctrl+C stops it; state is kept.\n"
     )
 
 
+def _welcome_to_lab(room: Classroom) -> str:
+    settings = room.settings
+    said = [f"  course     {settings.course}, {room.people} people, each with a system user of their own"]
+    if room.passwords:
+        new = len(room.passwords)
+        said.append(f"  passwords  {new} new ones in {settings.first_passwords_file}: hand them out, then delete it")
+    return "\n".join([*said, *(f"\n! {warning}\n" for warning in room.warnings)]) + "\n"
+
+
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Hold the state folder; the lock ends with this process, however it ends."""
-    with (settings.state / "up.lock").open("w") as file:
+    with (settings.hub_folder / "up.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -181,12 +221,15 @@ def _inner_ports(settings: Settings) -> dict[str, int]:
 
 
 @contextmanager
-def _process(command: list[str], settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: list[str], log: Path, environment: dict[str, str], system_user: dict[str, Any] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that logs to a file and is asked to end at the end of the block."""
     with log.open("ab") as file:
-        process = subprocess.Popen(
+        start = partial(subprocess.Popen[bytes], **system_user) if system_user else subprocess.Popen[bytes]
+        process = start(
             command,
-            env=child_environment(settings),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -212,7 +255,8 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 
 def _await_health(room: Classroom) -> None:
     ends_at = time.monotonic() + _START_S
-    with httpx.Client(timeout=_TIMEOUT_S) as client:
+    # Loopback, and nothing is told: whose certificate it is does not matter here.
+    with httpx.Client(timeout=_TIMEOUT_S, verify=False) as client:  # noqa: S501
         urls = list(room.health_urls)
         while time.monotonic() < ends_at and room.hub.poll() is None:
             if _healthy(client, urls[0]):
@@ -233,14 +277,17 @@ def _healthy(client: httpx.Client, url: str) -> bool:
 
 
 @contextmanager
-def _runner(room: Classroom) -> Iterator[None]:
+def _runner(room: Classroom, lab: Lab | None) -> Iterator[None]:
     """A runner that is started again, with growing pauses, should it end."""
     over, first = threading.Event(), threading.Event()
+    command, environment, system_user = runner_command(room), child_environment(room.settings), None
+    if lab is not None:
+        command, environment, system_user = lab.runner(command, environment)
 
     def keep() -> None:
         pause_s = 1.0
         while not over.is_set():
-            with _process(runner_command(room), room.settings, room.runner_log) as process:
+            with _process(command, room.runner_log, environment, system_user) as process:
                 room.runner = process
                 first.set()
                 began = time.monotonic()

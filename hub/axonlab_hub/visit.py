@@ -37,8 +37,12 @@ class Visit:
     def __init__(self, hub_url: str, name: str, password: str) -> None:
         self.name = name
         self._http = httpx.Client(base_url=hub_url.rstrip("/"), timeout=_TIMEOUT_S)
-        self._log_in(password)
-        self.token = self._make_token()
+        try:
+            self._log_in(password)
+            self.token = self._make_token()
+        except BaseException:
+            self._http.close()
+            raise
         self._http.cookies.clear()
         self._http.headers["Authorization"] = f"token {self.token}"
 
@@ -107,7 +111,8 @@ class Visit:
                 "kernel": {"name": "python3"},
             },
         ).json()
-        url = self._http.base_url.copy_with(scheme="ws")
+        url = self._http.base_url
+        url = url.copy_with(scheme=url.scheme.replace("http", "ws"))
         socket = websocket.create_connection(
             f"{str(url).rstrip('/')}{self._server}/api/kernels/{session['kernel']['id']}/channels",
             header=[f"Authorization: token {self.token}"],

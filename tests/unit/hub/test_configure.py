@@ -7,6 +7,7 @@ import pytest
 from traitlets.config import Config
 
 from axonlab_hub import configure, scopes
+from axonlab_hub.hand_out import hand_out
 from axonlab_hub.settings import Settings
 
 
@@ -72,11 +73,11 @@ def test_a_password_says_whether_one_is_student_or_staff(config, settings):
 
 def test_lessons_are_handed_out_once(tmp_path):
     home = tmp_path / "ana"
-    configure.hand_out(home)
+    hand_out(home)
     table = home / "data" / "axon_sem" / "manifest.csv"
     assert table.is_file()
     table.write_text("mine")
-    configure.hand_out(home)
+    hand_out(home)
     assert table.read_text() == "mine", "a student's own changes stay"
 
 
