@@ -116,7 +116,7 @@ class Client:
         try:
             _IDENTIFIER.validate_python(job_id)
         except ValidationError:
-            raise BadInput(f"{job_id!r} is no job's id.", remedy="It stands in the job's first line.") from None
+            raise BadInput(f"{job_id!r} is no job's id.", remedy="A job's card and axonlab.jobs() say it.") from None
         return Job(self, self.session.call("GET", f"jobs/{job_id}", contract.Job))
 
     def jobs(

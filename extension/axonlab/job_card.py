@@ -52,31 +52,34 @@ class JobCard:
         self._shown_at: tuple[Any, ...] | None = None
         self._display_id: str | None = None
         self.headline, self.bar, self.numbers, self.outcome, self.log = (w.HTML() for _ in range(5))
-        wide = w.Layout(width="auto")
+        self.headline.layout = w.Layout(flex="1 1 0", min_width="0")
         self.cancel = w.Button(
-            description="Cancel", icon="stop", tooltip=f"Stop job {job.id}; what it has learnt is given up", layout=wide
+            description="Cancel", icon="stop", tooltip=f"Stop job {job.id}; what it has learnt is given up"
         )
-        self.resubmit = w.Button(
-            description="Resubmit", icon="repeat", tooltip="Ask for the same again, as a new job", layout=wide
-        )
+        self.resubmit = w.Button(description="Resubmit", icon="repeat", tooltip="Ask for the same again, as a new job")
         self.cancel.on_click(lambda _: self._in_background(self.cancel, self._cancel))
         self.resubmit.on_click(lambda _: self._in_background(self.resubmit, self._resubmit))
         for button in (self.cancel, self.resubmit):
+            button.layout = w.Layout(width="auto", flex="0 0 auto")
             _take_clicks_anywhere(button)
         self.repetition = w.VBox()
         """The card of the job that `Resubmit` made."""
+        # Opened and closed by the browser alone: also by keyboard, and while the kernel is busy.
+        switch = w.HTML("<details><summary>Log</summary></details>").add_class("axonlab-log-switch")
+        self.log.add_class("axonlab-log-box")
         self.widget = w.VBox(
             [
-                self.headline,
+                w.HTML(job_html.style(), layout=w.Layout(display="none")),
+                w.HBox([self.headline, self.cancel, self.resubmit], layout=w.Layout(align_items="flex-start")),
                 self.bar,
                 self.numbers,
                 self.outcome,
-                w.HBox([self.cancel, self.resubmit]),
-                w.Accordion([self.log], titles=("Log",), selected_index=None),
+                switch,
+                self.log,
                 self.repetition,
-            ],
-            layout=w.Layout(max_width="46em", border="1px solid #bbb", padding="0.5em 0.8em"),
+            ]
         )
+        self.widget.add_class(job_html.CLASS)
         self._render()
 
     @property
@@ -180,6 +183,10 @@ class JobCard:
         self.log.value = job_html.log(view)
         self.cancel.disabled = job.state.is_final or job.cancel_requested
         self.resubmit.disabled = not job.state.is_final or self._again is not None
+        self.cancel.layout.display = "none" if job.state.is_final else None
+        self.resubmit.layout.display = None if job.state.is_final else "none"
+        for part in (self.bar, self.numbers):
+            part.layout.display = None if part.value else "none"
 
     def _in_background(self, button: Any, work: Callable[[], None]) -> None:
         """Do it without holding up the kernel; what goes wrong is said in the card."""
@@ -218,7 +225,9 @@ def _take_clicks_anywhere(button: Any) -> None:
     """See that a click arrives while a cell waits for the job.
 
     JupyterLab sends what happens to widgets to a second shell of the kernel. ipykernel 7.4 hands it on to the shell in
-    which the widget was made, and that one is busy with the cell. Earlier versions do not ask for a route at all.
+    which the widget was made, and that one is busy with the cell. Earlier versions do not ask for a route at all. A
+    comm of our own class, which has no route either, would do it by public means alone, but would have to send what
+    ipywidgets sends when a widget opens. `test_without_the_route_a_click_waits_for_the_cell` says when this may go.
     """
     button.comm._reply_subshell_for = lambda _data, sent_to: sent_to  # noqa: SLF001 (there is no public way)
 

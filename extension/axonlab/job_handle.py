@@ -19,7 +19,7 @@ from axonlab_core.contract.errors import AxonlabError, Conflict
 from axonlab_core.contract.events import Event, EventsAnswer
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.log_lines import log_text
-from axonlab_core.contract.states import JobState
+from axonlab_core.contract.states import JobState, Reason
 
 if TYPE_CHECKING:
     from axonlab.client import Client
@@ -191,7 +191,7 @@ class Job:
     def __repr__(self) -> str:
         known = self._known
         named = f" {known.spec.name!r}" if known.spec.name else ""
-        reason = f" ({known.reason})" if known.reason is not None else ""
+        reason = f" ({known.reason})" if known.reason not in {None, Reason.done} else ""
         message = f": {known.message}" if known.message else ""
         return f"Job {known.id}{named}: {known.kind} {known.state}{reason}{message}"
 

@@ -6,45 +6,53 @@ Whatever comes from outside is escaped. Nothing is said by colour alone.
 from __future__ import annotations
 
 import html
+from functools import cache
+from pathlib import Path
 
 from axonlab.job_view import JobView
-from axonlab.job_words import duration_words, local_time, remedy, run_time_s, state_words
-from axonlab_core.contract.curve import curve_svg
+from axonlab.job_words import duration_words, queue_words, remedy, run_time_s, state_words
+from axonlab_core.contract.curve import curves_html
 from axonlab_core.contract.events import ProgressEvent
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.states import JobState
+from axonlab_core.contract.steps import step_words
 
+CLASS = "axonlab-card"
 _MARKS = {
-    JobState.queued: ("◷", "#6b5d00"),
-    JobState.running: ("▶", "#1a5fa0"),
-    JobState.succeeded: ("✓", "#1e6b34"),
-    JobState.failed: ("✗", "#a3271c"),
-    JobState.cancelled: ("■", "#5a5a5a"),
+    JobState.queued: "◷",
+    JobState.running: "▶",
+    JobState.succeeded: "✓",
+    JobState.failed: "✗",
+    JobState.cancelled: "■",
 }
-_MUTED = "color: var(--jp-ui-font-color2, #555)"
+_TITLES = {Kind.train: "Training", Kind.infer: "Segmentation"}
+_WORK = {Kind.train: "Train", Kind.infer: "Segment"}
+
+
+@cache
+def style() -> str:
+    """What gives the card its looks."""
+    return f"<style>{Path(__file__).with_name('job_card.css').read_text(encoding='utf-8')}</style>"
 
 
 def plain_card(view: JobView, page_url: str) -> str:
-    """State, bar, latest numbers and curve: what is shown where nothing can move."""
+    """State, bar, curves and what to do: what is shown where nothing can move."""
     parts = (headline(view), bar(view), numbers(view), outcome(view, page_url))
-    return f'<div style="max-width: 46em">{"".join(parts)}</div>'
+    return f'{style()}<div class="{CLASS}">{"".join(parts)}</div>'
 
 
 def headline(view: JobView) -> str:
     """State, and which job it is."""
     job = view.job
-    mark, colour = _MARKS[job.state]
     named = f" “{html.escape(job.spec.name)}”" if job.spec.name else ""
-    of = f" · {html.escape(job.course)}" if job.course else ""
-    again = f" · attempt {job.attempt}" if job.attempt > 1 else ""
+    again = f", attempt {job.attempt}" if job.attempt > 1 else ""
     took = run_time_s(job) if job.state.is_final else None
-    after = f" · after {duration_words(took)}" if took is not None else ""
+    after = f", took {duration_words(took)}" if took is not None else ""
     return (
-        '<div role="status" aria-live="polite" style="line-height: 1.5">'
-        f'<span style="color: {colour}; font-weight: 600"><span aria-hidden="true">{mark}</span> '
-        f"{html.escape(state_words(job))}</span>"
-        f' <span style="font-weight: 600">{job.kind}{named}</span>'
-        f' <span style="{_MUTED}">{job.id}{of}{again}{after}</span></div>'
+        f'<div role="status" aria-live="polite" data-state="{job.state}">'
+        f'<span class="axonlab-state {job.state}"><span aria-hidden="true">{_MARKS[job.state]}</span> '
+        f"{html.escape(job.state if job.state == JobState.queued else state_words(job))}</span> "
+        f'<b>{_TITLES[job.kind]}{named}</b><span class="axonlab-soft">{again}{after}</span></div>'
     )
 
 
@@ -52,20 +60,20 @@ def bar(view: JobView) -> str:
     """Lifecycle step, and how far the work is; nothing once the job is over."""
     job, progress = view.job, view.progress
     if job.state == JobState.queued:
-        why = job.message or "It waits for a runner; closing this notebook does not stop it."
-        return f'<div style="{_MUTED}">{html.escape(why)}</div>'
+        place = queue_words(job.queue_position, job.expected_start_s)
+        waits = f"It waits for a runner{f' ({place})' if place else ''}; closing this notebook does not stop it."
+        return "".join(f'<div class="axonlab-soft">{html.escape(line)}</div>' for line in (waits, job.message) if line)
     if job.state.is_final:
         return ""
-    step = html.escape(view.step or "starting")
+    step = html.escape(_WORK[job.kind] if view.step == "execute" else step_words(view.step) or "Starting")
     if progress is None:
-        return f'<div>{step}</div><progress aria-label="{step}" style="width: 100%"></progress>'
+        return f'<div>{step} …</div><progress aria-label="{step}"></progress>'
     words = html.escape(progress_words(progress))
     message = f" · {html.escape(progress.message)}" if progress.message else ""
     total = max(1, progress.total)
     return (
         f"<div>{step}{message} · {words}</div>"
-        f'<progress aria-label="{words}" value="{min(progress.done, total)}" max="{total}" style="width: 100%">'
-        f"{words}</progress>"
+        f'<progress aria-label="{words}" value="{min(progress.done, total)}" max="{total}">{words}</progress>'
     )
 
 
@@ -78,28 +86,27 @@ def progress_words(progress: ProgressEvent) -> str:
 
 
 def numbers(view: JobView) -> str:
-    """The latest loss and Dice in words, and their curve."""
-    words = view.curves.in_words()
-    curve = f'<div style="overflow-x: auto">{curve_svg(view.curves)}</div>'
-    return f"<div>{html.escape(words)}</div>{curve}" if words else ""
+    """Loss and Dice as curves, with their latest values; empty while there are none."""
+    curves = curves_html(view.curves)
+    return f'<div class="curves">{curves}</div>' if curves else ""
 
 
 def outcome(view: JobView, page_url: str) -> str:
-    """What went wrong and what to do, or where the result is; and notes on the way."""
+    """What went wrong and what to do, or what one can do next; notes on the way; where its page is."""
     job = view.job
-    lines = [f"Note: {html.escape(note)}" for note in view.warnings]
+    lines = [_line(f"Note: {html.escape(note)}", "axonlab-note") for note in view.warnings]
     if job.state in {JobState.failed, JobState.cancelled}:
-        if job.message:
-            lines.append(f"<b>{html.escape(job.message)}</b>")
+        said = [f"<b>{html.escape(job.message)}</b>"] if job.message else []
         if todo := remedy(job.reason):
-            lines.append(f"What to do: {html.escape(todo)}")
+            said.append(f"What to do: {html.escape(todo)}")
+        if said:
+            lines.append(_line("<br>".join(said), "axonlab-note" if job.state == JobState.cancelled else "axonlab-bad"))
     if job.state == JobState.succeeded:
-        lines.append(_links(view, page_url))
-    elif job.state.is_final:
-        lines.append(_link(page_url, "This job on the hub's page"))
+        lines.append(_line(f"Next: {_next(job.kind)}."))
+    lines.append(_line(f"{_links(view, page_url)} · <code>axonlab.job({job.id!r})</code>", "axonlab-soft"))
     if view.notice:
-        lines.append(f'<span role="alert">{html.escape(view.notice)}</span>')
-    return "".join(f"<div>{line}</div>" for line in lines)
+        lines.append(_line(f'<span role="alert">{html.escape(view.notice)}</span>', "axonlab-note"))
+    return f'<div class="axonlab-lines">{"".join(lines)}</div>'
 
 
 def log(view: JobView) -> str:
@@ -107,26 +114,28 @@ def log(view: JobView) -> str:
     text = html.escape(view.log_tail) or "Nothing yet."
     # Reversed, the box stays at its last line whenever the text is replaced.
     return (
-        '<div role="log" aria-label="End of the job\'s log" tabindex="0" style="display: flex; '
-        'flex-direction: column-reverse; max-height: 16em; overflow: auto">'
-        f'<pre style="margin: 0; line-height: 1.35; font-size: 12px; white-space: pre-wrap">{text}</pre></div>'
+        f'<div class="axonlab-log" role="log" aria-label="End of the job\'s log" tabindex="0"><pre>{text}</pre></div>'
     )
 
 
-def times(view: JobView) -> str:
-    """When it was asked for, began and ended, in one line."""
-    job = view.job
-    found = (("submitted", job.created_at), ("started", job.started_at), ("ended", job.finished_at))
-    return ", ".join(f"{what} {local_time(at)}" for what, at in found if at is not None)
+def _next(kind: Kind) -> str:
+    if kind == Kind.infer:
+        return "<code>result = job.result()</code>, then <code>axonlab.show_overlay(result)</code>"
+    return "<code>model = job.result()</code>, or <code>axonlab.segment(images, model=job)</code>"
 
 
 def _links(view: JobView, page_url: str) -> str:
-    if view.job.kind == Kind.infer:
-        page = f"{_link(page_url, 'Result')} · {_link(f'{page_url}#pictures', 'Overlay')} (pages of the hub)"
-        return f"{page}; in Python <code>job.result()</code> and <code>axonlab.show_overlay(job)</code>"
-    use = "axonlab.segment(images, model=job)"
-    return f"{_link(page_url, 'Result')} (page of the hub); in Python <code>job.result()</code> and <code>{use}</code>"
+    links = [_link(page_url, "Page of this job")]
+    if view.job.state == JobState.succeeded:
+        if view.job.kind == Kind.infer:
+            links.append(_link(f"{page_url}#pictures", "Overlay"))
+        links.append(_link(f"{page_url}#results", "Files"))
+    return " · ".join(links)
 
 
 def _link(url: str, words: str) -> str:
     return f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{html.escape(words)}</a>'
+
+
+def _line(content: str, kind: str = "") -> str:
+    return f'<div class="{kind}">{content}</div>' if kind else f"<div>{content}</div>"

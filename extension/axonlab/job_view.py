@@ -55,7 +55,7 @@ class JobView:
     after: int = 0
     """Number of the last event that was taken in."""
     step: str = ""
-    """The step of the runner's lifecycle that goes on."""
+    """The step of the runner's lifecycle that goes on, or was the last."""
     progress: ProgressEvent | None = None
     curves: Curves = field(default_factory=Curves)
     warnings: deque[str] = field(default_factory=lambda: deque(maxlen=_WARNINGS))
@@ -90,9 +90,7 @@ class JobView:
                     update |= {"queue_position": None, "expected_start_s": None}
                 self.job = self.job.model_copy(update=update)
             case StepEvent(status="started"):
-                self.step = body.name.replace("_", " ")
-            case StepEvent(status="failed"):
-                self.step = f"{body.name.replace('_', ' ')} failed"
+                self.step, self.progress = body.name, None  # each counts for itself
             case ProgressEvent():
                 self.progress = body
             case MetricEvent():

@@ -45,8 +45,12 @@ def failure(job: Job) -> AxonlabError | None:
 def queue_words(position: int | None, expected_start_s: float | None = None) -> str:
     """Where in the queue, and when it may start; empty if nobody can say."""
     place = "" if position is None else "next" if position == 1 else f"{position - 1} before this one"
-    start = "" if expected_start_s is None else f"expected to start in about {duration_words(expected_start_s)}"
+    start = "" if expected_start_s is None else f"expected to start {_in_words(expected_start_s)}"
     return ", ".join(part for part in (place, start) if part)
+
+
+def _in_words(seconds: float) -> str:
+    return "at any moment" if seconds < 1 else f"in about {duration_words(seconds)}"
 
 
 def state_words(job: Job) -> str:
@@ -56,7 +60,9 @@ def state_words(job: Job) -> str:
         return f"queued ({place})" if place else "queued"
     if job.state == JobState.running:
         return "stopping" if job.cancel_requested else "running"
-    return job.state.value if job.reason in {None, Reason.done} else f"{job.state} ({job.reason})"
+    if job.reason is None or job.reason in {Reason.done, Reason.cancelled_by_user}:
+        return job.state.value
+    return f"{job.state} ({job.reason.replace('_', ' ')})"
 
 
 def duration_words(seconds: float) -> str:

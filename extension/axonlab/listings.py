@@ -41,12 +41,18 @@ class JobTable(Sequence[Job]):
         return len(self._jobs)
 
     def __repr__(self) -> str:
-        table = text_table(_JOB_HEADER, self._rows()) if self._jobs else "No jobs."
+        table = text_table(*self._columns()) if self._jobs else "No jobs."
         return "\n".join([table, *self._notes()])
 
     def _repr_html_(self) -> str:
-        table = html_table(_JOB_HEADER, self._rows()) if self._jobs else "<p>No jobs.</p>"
+        table = html_table(*self._columns()) if self._jobs else "<p>No jobs.</p>"
         return table + "".join(f"<p>{note}</p>" for note in self._notes())
+
+    def _columns(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Header and rows; without the owner where all jobs are of one."""
+        rows = self._rows()
+        shown = [n for n, name in enumerate(_JOB_HEADER) if name != "owner" or len({row[n] for row in rows}) > 1]
+        return tuple(_JOB_HEADER[n] for n in shown), [tuple(row[n] for n in shown) for row in rows]
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from axonlab.comparison import Comparison
+from axonlab.comparison import Comparison, html_table
 from axonlab_core.backends.model_header import read_card
 from axonlab_core.backends.transfer import describe
 from axonlab_core.contract.errors import BadInput, NotFound, PlatformError, UserError
@@ -153,6 +154,23 @@ class Result:
         if self.names:
             return f"Result in {self.folder}: {len(self.names)} segmented ({', '.join(self.names[:5])})"
         return f"Result in {self.folder}: a model for {', '.join(self.card.palette.names)}"
+
+    def _repr_html_(self) -> str:
+        """What there is, how one gets at it in Python, and where it is."""
+        rows = (
+            [
+                ("label images", "result.labels(name)", ", ".join(self.names)),
+                ("overlays", "axonlab.show_overlay(result)", "overlays/"),
+            ]
+            if self.names
+            else [
+                ("model", "result.model", f"for {', '.join(self.card.palette.names)}"),
+                ("scores", "result.scores", "model/metrics.json"),
+            ]
+        )
+        table = html_table(("what", "in Python", "which"), [*rows, ("lab report", "result.report", REPORT)])
+        folder = html.escape(str(self.folder))
+        return f'{table}<p>All files: <code>{folder}</code>; <code>result.save("my_result")</code> copies them.</p>'
 
     def _name(self, name: str | None) -> str:
         names = self.names

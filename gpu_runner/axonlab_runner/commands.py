@@ -36,6 +36,12 @@ def runner(  # noqa: PLR0917 (click passes options by name)
 
     Needs outbound HTTP to the service and nothing else. SIGTERM hands a running job back with its last
     checkpoint; another runner goes on from there.
+
+    \b
+    Examples:
+      axonlab runner --service https://hub.example.edu/services/axonlab --token-file runner-token
+      CUDA_VISIBLE_DEVICES=1 axonlab runner --service URL --token-file FILE --device cuda --name desk-2
+      axonlab runner --service URL --token-file FILE --device cpu --kind infer --once
     """
     import logging
 

@@ -133,12 +133,11 @@ def _servers(c: Any, settings: Settings) -> None:
     c.Spawner.environment = {
         "AXONLAB_SERVICE_URL": settings.inner_service_url,
         "AXONLAB_PAGES_URL": settings.public_service_url,
+        # JupyterLab's settings: no question about news before the first lesson and no call to another site; job cards
+        # stay in the notebook's file.
+        "JUPYTER_CONFIG_PATH": str(Path(__file__).with_name("jupyter")),
     }
-    c.Spawner.args = [
-        # No question about news before the first lesson, and no call to another site.
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
+    c.Spawner.args = []
 
 
 def _homes(c: Any, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from axonlab_hub.settings import child_environment
 from classroom import crops, running_classroom, student_client
@@ -14,6 +14,7 @@ from classroom import crops, running_classroom, student_client
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "tests" / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+expect.set_options(timeout=20_000)  # a busy machine is slow, and no less right
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -46,10 +47,10 @@ def chromium():
 class Tab:
     """A person's browser tab; what goes wrong in it, by a page's fault or against its policy, fails the test."""
 
-    def __init__(self, classroom, context):
+    def __init__(self, classroom, context, page=None):
         self.classroom = classroom
         self.context = context
-        self.page = context.new_page()
+        self.page = page or context.new_page()
         self.faults = []
         self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
@@ -64,6 +65,12 @@ class Tab:
         # A long poll ends with its page.
         if "/live?" not in request.url and "ERR_ABORTED" not in (request.failure or ""):
             self.faults.append(f"{request.url}: {request.failure}")
+
+    def adopt(self, page):
+        """A tab that this one has opened, under the same rules."""
+        other = Tab(self.classroom, self.context, page)
+        other.faults = self.faults
+        return other
 
     def log_in(self, name, path=""):
         """Open a page of ours, and log in at the hub's form, to which it leads."""

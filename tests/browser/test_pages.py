@@ -38,8 +38,10 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
         expect(page.locator(".state")).to_have_text("running", timeout=30_000)
         expect(page.locator("#curves .line").first).to_be_visible(timeout=60_000)
         staff = open_tab("tea", "courses/axons")
-        expect(staff.page.locator("#runners + .wide tbody th")).to_have_text("desk")
+        expect(staff.page.locator("#runners tbody th")).to_have_text("desk")
         staff.picture("course")
+        staff.page.set_viewport_size({"width": 900, "height": 620})
+        staff.picture("for-docs-course", full_page=False)
         tab.picture("job-running")
         expect(page.locator(".state")).to_have_text("succeeded", timeout=60_000)
         assert page.evaluate("window.stayed") is True, "it moved by itself, without a reload"
@@ -109,6 +111,26 @@ def test_a_cancel_elsewhere_shows_at_once(waiting, open_tab, client, data):
     expect(tab.page.locator(".state")).to_have_text("cancelled", timeout=3000)
     expect(tab.page.get_by_role("button", name="Submit it again")).to_be_visible()
     expect(tab.page.get_by_role("button", name="Cancel this job")).to_be_hidden()
+
+
+def test_lists_move_by_themselves(open_tab, client, data):
+    mine, staff = open_tab("ana"), open_tab("tea", "courses/axons")
+    for tab in (mine, staff):
+        expect(tab.page.get_by_role("heading", level=1)).to_be_visible()
+        tab.page.evaluate("window.stayed = true")
+    job = client.train(data, name="Seen at once", **SHORT)
+    for tab in (mine, staff):
+        row = tab.page.locator("#jobs tr", has_text="Seen at once")
+        expect(row.locator(".state")).to_have_text("queued")
+    expect(staff.page.locator("#queue tr", has_text="Seen at once")).to_be_visible()
+    mine.page.get_by_role("link", name="Seen at once").focus()
+    job.cancel()
+    for tab in (mine, staff):
+        row = tab.page.locator("#jobs tr", has_text="Seen at once")
+        expect(row.locator(".state")).to_have_text("cancelled")
+        assert tab.page.evaluate("window.stayed") is True
+    expect(staff.page.locator("#queue tr", has_text="Seen at once")).to_have_count(0)
+    expect(mine.page.get_by_role("link", name="Seen at once")).to_be_focused()
 
 
 def test_names_are_text(waiting, open_tab):

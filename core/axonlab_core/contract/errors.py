@@ -64,6 +64,10 @@ class UserError(AxonlabError):
     status = 400
     code = "user_error"
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: what happened and what to do, without the library's lines that found it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class BadInput(UserError):
     """A file or a value that cannot be used as it is."""

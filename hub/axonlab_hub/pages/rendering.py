@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from axonlab_core.contract.kinds import Kind
 from axonlab_core.contract.states import JobState
+from axonlab_core.contract.steps import step_words
 from axonlab_hub.pages import views, words
 from axonlab_hub.pages.session import Visitor, sessions_of
 
@@ -52,6 +53,14 @@ def render(
     return HTMLResponse(text, status_code=status, headers=_HEADERS)
 
 
+def if_changed(request: Request, page: HTMLResponse) -> Response:
+    """The page, or status 304 if it is what the browser says that it has."""
+    page.headers["ETag"] = f'"{hashlib.sha256(bytes(page.body)).hexdigest()[:32]}"'
+    if request.headers.get("if-none-match") != page.headers["ETag"]:
+        return page
+    return Response(status_code=304, headers={"ETag": page.headers["ETag"], **_HEADERS})
+
+
 @cache
 def static_version(name: str) -> str:
     """What changes when a static file does, so that browsers may keep it."""
@@ -77,7 +86,7 @@ def _environment() -> Environment:
         "static_version": static_version,
         "title": views.title,
         "budget": views.budget,
-        "step_words": views.STEPS,
+        "step_words": step_words,
         "states": tuple(JobState),
         "kinds": tuple(Kind),
         "new_key": lambda: secrets.token_hex(16),

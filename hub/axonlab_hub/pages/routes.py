@@ -15,7 +15,7 @@ from axonlab_core.contract.keys import result_key
 from axonlab_hub.access import visible_job
 from axonlab_hub.pages import pictures
 from axonlab_hub.pages.forms import read_form
-from axonlab_hub.pages.rendering import STATIC, render, static_version
+from axonlab_hub.pages.rendering import STATIC, if_changed, render, static_version
 from axonlab_hub.pages.session import Visitor, reader, require_form_token, require_same_site, visitor
 from axonlab_hub.pages.timeline import Timelines
 from axonlab_hub.pages.views import asked_of, course_view, job_view, list_view
@@ -43,6 +43,22 @@ Stories = Annotated[Timelines, Depends(timelines_of)]
 def my_jobs(request: Request, who: Reader, parts: House) -> Response:
     """One's own jobs."""
     return render(request, "jobs.html", who=who, view=list_view(parts, who.person, asked_of(request.query_params)))
+
+
+@router.get("/live")
+def my_jobs_live(request: Request, who: Anyone, parts: House) -> Response:
+    """The part of one's list that changes; it holds no form. A status 304 says that it is as it was."""
+    return if_changed(
+        request,
+        render(request, "jobs_live.html", who=who, view=list_view(parts, who.person, asked_of(request.query_params))),
+    )
+
+
+@router.get("/courses/{course}/live")
+def course_live(request: Request, who: Anyone, parts: House, course: CourseName) -> Response:
+    """The parts of a course's page that change, as for one's own list."""
+    view = course_view(parts, who.person, course, asked_of(request.query_params, course=course))
+    return if_changed(request, render(request, "course_live_parts.html", who=who, view=view))
 
 
 @router.get("/courses/{course}")

@@ -11,19 +11,16 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from axonlab_core.contract.curve import Curves
 from axonlab_core.contract.events import Event, MetricEvent, ProgressEvent, StateEvent, StepEvent, WarningEvent
 from axonlab_core.contract.log_lines import log_text
 from axonlab_hub.queueing import events_after
 from axonlab_hub.store import Rows
 from axonlab_hub.tables import JobRow
 
-_MAX_POINTS = 1000
 _MAX_LOG_CHARACTERS = 20_000
 _MAX_WARNINGS = 50
 _JOBS = 200
-_LOSS, _DICE = "loss", "val_dice_"
-
-Point = tuple[int, float]
 
 
 class Story(NamedTuple):
@@ -38,9 +35,7 @@ class Story(NamedTuple):
     log: str
     log_cut: bool
     """Whether the log's beginning is left out."""
-    losses: dict[str, list[Point]]
-    dice: dict[str, list[Point]]
-    """On the validation images, by class."""
+    curves: Curves
 
 
 class Timeline:
@@ -56,7 +51,7 @@ class Timeline:
         self._warnings: deque[str] = deque(maxlen=_MAX_WARNINGS)
         self._log = ""
         self._log_cut = False
-        self._metrics: dict[str, dict[int, float]] = {}
+        self._curves = Curves()
 
     def take(self, events: Iterable[Event]) -> None:
         """Add the events that follow."""
@@ -76,7 +71,6 @@ class Timeline:
 
     def story(self) -> Story:
         """All of it, as it is now."""
-        curves = {name: sorted(points.items()) for name, points in sorted(self._metrics.items())}
         return Story(
             after=self.after,
             steps=tuple(self._steps.values()),
@@ -84,8 +78,7 @@ class Timeline:
             warnings=tuple(self._warnings),
             log=self._log,
             log_cut=self._log_cut,
-            losses={name: points for name, points in curves.items() if name == _LOSS},
-            dice={name.removeprefix(_DICE): points for name, points in curves.items() if name.startswith(_DICE)},
+            curves=self._curves.copy(),
         )
 
     def _take(self, event: Event) -> None:
@@ -98,20 +91,11 @@ class Timeline:
                 if warning.message not in self._warnings:
                     self._warnings.append(warning.message)
             case MetricEvent() as metric:
-                for name, value in metric.values.items():
-                    self._note(name, metric.step, value)
+                self._curves.add(metric)
             case StateEvent() as state if state.state.is_final and self._progress is not None:
                 self._progress = self._progress.model_copy(update={"remaining_s": None})
             case _:
                 pass
-
-    def _note(self, name: str, step: int, value: float) -> None:
-        points = self._metrics.setdefault(name, {})
-        points[step] = value
-        if len(points) > _MAX_POINTS:
-            # Every second one of the older half goes: a picture a thousand pixels wide cannot show them.
-            for old in sorted(points)[1 : _MAX_POINTS // 2 : 2]:
-                del points[old]
 
 
 class Timelines:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 from starlette.datastructures import QueryParams
 
+from axonlab_core.contract.curve import curves_html
 from axonlab_core.contract.errors import BadInput, NotFound
 from axonlab_core.contract.jobs import Job, TrainSpec
 from axonlab_core.contract.kinds import Kind
@@ -22,7 +23,6 @@ from axonlab_hub.auth import Person
 from axonlab_hub.forecast import Forecast
 from axonlab_hub.listing import list_jobs
 from axonlab_hub.options import options_for
-from axonlab_hub.pages.curve import Curve, draw
 from axonlab_hub.pages.pictures import MAX_PICTURE_BYTES
 from axonlab_hub.pages.timeline import Story, Timelines
 from axonlab_hub.parts import Parts
@@ -33,15 +33,6 @@ _OPEN = (JobState.queued, JobState.running)
 _MAX_OPEN = 200
 _PICTURES = 24
 _FIRST = ("executed.ipynb", "model/model.safetensors", "model/card.md", "metrics.json", "job.json")
-STEPS = {
-    "check_environment": "Check the machine",
-    "fetch_inputs": "Fetch the images",
-    "execute": "Work",
-    "verify": "Check the results",
-    "release": "Tidy up",
-    "upload": "Hand in the results",
-    "complete": "Done",
-}
 
 
 class JobView(NamedTuple):
@@ -49,7 +40,8 @@ class JobView(NamedTuple):
 
     job: Job
     story: Story
-    curves: tuple[Curve, ...]
+    curves: str
+    """As HTML."""
     files: tuple[FileBlob, ...]
     pictures: tuple[FileBlob, ...]
     took_s: float | None
@@ -63,6 +55,7 @@ class ListView(NamedTuple):
     asked: JobsQuery
     older: str | None
     newest: str | None
+    here: str
 
 
 class CourseView(NamedTuple):
@@ -83,11 +76,10 @@ def job_view(parts: Parts, timelines: Timelines, person: Person, job_id: str) ->
         story = timelines.of(rows, row)
     files = parts.artifacts.listing(person, job_id).files
     pictures = [file for file in files if file.path.endswith(".png") and file.size_bytes <= MAX_PICTURE_BYTES]
-    curves = (draw("Loss", story.losses), draw("Dice on the validation images", story.dice, top=1.0))
     return JobView(
         job=job,
         story=story,
-        curves=tuple(curve for curve in curves if curve is not None),
+        curves=curves_html(story.curves),
         files=tuple(sorted(files, key=lambda file: (_rank(file.path), file.path))),
         pictures=tuple(sorted(pictures, key=lambda file: (".overlay." not in file.path, file.path))[:_PICTURES]),
         took_s=_took_s(job, now),
@@ -119,7 +111,8 @@ def list_view(parts: Parts, person: Person, asked: JobsQuery) -> ListView:
     with parts.store.read() as rows:
         answer = list_jobs(rows, person, asked, parts.clock())
     older = None if answer.next_before is None else _address(asked, answer.next_before)
-    return ListView(answer, asked, older, None if asked.before is None else _address(asked, None))
+    newest = None if asked.before is None else _address(asked, None)
+    return ListView(answer, asked, older, newest, _address(asked, asked.before))
 
 
 def course_view(parts: Parts, person: Person, course: str, asked: JobsQuery) -> CourseView:

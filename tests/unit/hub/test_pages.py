@@ -13,7 +13,7 @@ import pytest
 
 from axonlab_core.contract.events import Event, LogEvent, MetricEvent, ProgressEvent, StateEvent, StepEvent
 from axonlab_core.contract.states import JobState
-from axonlab_hub.pages import curve, words
+from axonlab_hub.pages import words
 from axonlab_hub.pages.login import _own_path
 from axonlab_hub.pages.session import COOKIE, Session, Sessions
 from axonlab_hub.pages.timeline import Timeline
@@ -426,6 +426,20 @@ def test_live_says_what_happened(service, ana):
         assert ana.get(f"jobs/{job['id']}/live?{wrong}").status_code == 422
 
 
+def test_lists_say_whether_they_have_changed(service, ana):
+    job = service.submit(course="axons")
+    first = ana.get("live?state=queued")
+    assert job["id"] in first.text
+    assert "form" not in first.text
+    assert 'data-address="/services/axonlab/live?state=queued"' in first.text
+    known = {"If-None-Match": first.headers["etag"]}
+    same = ana.get("live?state=queued", **known)
+    assert (same.status_code, same.content) == (304, b"")
+    service.submit(course="axons")
+    assert ana.get("live?state=queued", **known).status_code == 200
+    assert ana.get("courses/axons/live").status_code == 404, "ana is no staff"
+
+
 def test_a_timeline_in_pieces_is_the_timeline():
     bodies = [
         StateEvent(state=JobState.queued),
@@ -445,7 +459,7 @@ def test_a_timeline_in_pieces_is_the_timeline():
     story = whole.story()
     assert story.log.endswith("execute: started\n")
     assert "half a line\n[" in story.log
-    points = story.losses["loss"]
+    points = story.curves.points("loss")
     assert len(points) <= 1000
     assert (points[0], points[-1]) == ((0, 1.0), (2999, 1 / 3000))
     whole.take(events(StepEvent(name="fetch_inputs", status="started"), attempt=2, first=len(stream) + 1))
@@ -462,22 +476,6 @@ def test_a_long_log_keeps_its_end():
     assert len(story.log) <= 20_000
     assert story.log.endswith("line 4999\n")
     assert story.log.startswith("line ")
-
-
-def test_curves_stay_in_their_frame():
-    drawn = curve.draw("Dice", {"axon": [(0, -1.0), (50, 0.5), (90, 7.0)], "odd": [(1, float("nan"))]}, top=1.0)
-    (line,) = drawn.lines
-    points = [tuple(map(float, point.split(","))) for point in line.path.split()]
-    assert points[0] == (drawn.left, drawn.bottom)
-    assert points[1][1] == (drawn.top + drawn.bottom) / 2
-    assert points[2][1] == drawn.top
-    assert all(drawn.left <= x <= drawn.right for x, _ in points)
-    assert [tick.text for tick in drawn.across] == ["0", "25", "50", "75", "100"]
-    assert curve.draw("Loss", {}) is None
-    assert curve.draw("Loss", {"loss": [(0, 0.0)]}) is not None
-    names = ["background", "myelin", "axon", "a", "b", "c"]
-    styles = {line.style for line in curve.draw("Dice", {name: [(1, 0.5)] for name in names}, top=1).lines}
-    assert len(styles) == len(names), "no two look the same"
 
 
 @pytest.mark.parametrize(

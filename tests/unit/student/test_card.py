@@ -59,17 +59,17 @@ def test_a_training_from_the_queue_to_its_result(url, ana, data, show, tmp_path)
     job = ana.train(data, steps=40, name="<first> & best")
     card = show(job)
     assert isinstance(card.widget, ipywidgets.VBox)
-    assert comes(lambda: "1 before this one" in card.headline.value)
+    assert comes(lambda: "(1 before this one" in card.bar.value)
     assert "queued" in card.headline.value
     assert "&lt;first&gt; &amp; best" in card.headline.value
     assert (card.cancel.disabled, card.resubmit.disabled) == (False, True)
     before.cancel()
-    assert comes(lambda: "(next" in card.headline.value)
+    assert comes(lambda: "(next" in card.bar.value)
     with claimed_run(url) as run:
         assert run.claim.job_id == job.id
         assert comes(lambda: "running" in card.headline.value)
         run.send_events(0, [StepEvent(name="fetch_inputs", status="started")])
-        assert comes(lambda: "fetch inputs" in card.bar.value)
+        assert comes(lambda: "Fetch the images …" in card.bar.value)
         run.send_events(
             1,
             [
@@ -84,7 +84,8 @@ def test_a_training_from_the_queue_to_its_result(url, ana, data, show, tmp_path)
         )
         assert comes(lambda: "25 %, 10 of 40 steps, about 1 min 5 s left" in card.bar.value)
         assert 'value="10" max="40"' in card.bar.value
-        assert "loss 0.312, Dice axon 0.86" in card.numbers.value
+        for latest in ("loss <b>0.312</b>", "axon <b>0.861</b>"):
+            assert latest in card.numbers.value
         assert card.numbers.value.count("<polyline") == 2
         assert "the pixel size is &lt;unknown&gt;" in card.outcome.value
         run.send_events(8, [LogEvent(stream="stdout", text="ne <b>\n")])
@@ -119,7 +120,7 @@ def test_the_buttons_cancel_and_repeat(url, ana, data, show):
     assert card.resubmit.disabled
     with claimed_run(url) as run:
         again.cancel()
-        headline = card.repetition.children[0].children[0]
+        headline = again.card().headline
         assert comes(lambda: "running" in headline.value or "stopping" in headline.value)
         run.fail(Reason.cancelled_by_user, "", [])
         assert comes(lambda: "cancelled" in headline.value)
@@ -142,7 +143,7 @@ def test_a_failure_is_shown_with_its_remedy(url, ana, data, show):
     with claimed_run(url) as run:
         run.fail(Reason.out_of_memory, "The image <a> is too large.", [])
     assert card.wait(15)
-    assert "failed (out_of_memory)" in card.headline.value
+    assert "failed (out of memory)" in card.headline.value
     assert "The image &lt;a&gt; is too large." in card.outcome.value
     assert "What to do: Use smaller images" in card.outcome.value
     assert not card.resubmit.disabled
@@ -170,8 +171,7 @@ def test_a_job_that_is_over_shows_its_whole_story_at_once(url, ana, data, show):
         run.fail(Reason.timeout, "", [])
     card = show(ana.job(job.id))
     assert card.wait(15)
-    assert "step 0" in card.numbers.value
-    assert ">1199<" in card.numbers.value
+    assert "loss 0.001 after step 1199" in card.numbers.value
     assert len(card.numbers.value) < 12_000
     assert "timeout" in card.headline.value
 
@@ -195,7 +195,7 @@ def test_a_card_that_was_closed_is_made_anew(ana, data, show):
     second = show(job)
     assert second is not first
     assert WIDGET in second.bundle()
-    assert comes(lambda: "(next" in second.headline.value)
+    assert comes(lambda: "(next" in second.bar.value)
 
 
 def test_updates_come_at_most_four_times_a_second(url, ana, data, show):
@@ -244,7 +244,7 @@ def test_a_service_that_goes_away_is_said_and_waited_for(tmp_path, grey, classes
         client = axonlab.connect(url, "ana-token")
         job = client.train(data, steps=1)
         card = show(job)
-        assert comes(lambda: "(next" in card.headline.value)
+        assert comes(lambda: "(next" in card.bar.value)
     assert comes(lambda: "cannot be reached" in card.outcome.value)
     assert "trying again" in card.outcome.value
     assert 'role="alert"' in card.outcome.value
@@ -275,7 +275,7 @@ def test_a_token_that_has_ended_is_said_and_ends_the_watching(service, ana, data
     people = service[1].app.state.identities.people
     job = ana.train(data, steps=1)
     card = show(job)
-    assert comes(lambda: "(next" in card.headline.value)
+    assert comes(lambda: "(next" in card.bar.value)
     person = people.pop("ana-token")
     assert card.wait(15)
     assert "does not know this token" in card.outcome.value
@@ -313,7 +313,7 @@ def test_without_widgets_there_is_plain_html(url, ana, data, monkeypatch):
             0, [MetricEvent(step=10, values={"loss": 0.5, "val_dice_axon": 0.75}), ProgressEvent(done=10, total=40)]
         )
         found = job._repr_mimebundle_()["text/html"]
-        for part in ("running", "10 of 40 steps", "loss 0.500, Dice axon 0.75", "<svg", "<progress"):
+        for part in ("running", "10 of 40 steps", "loss <b>0.500", "axon <b>0.750", "<svg", "<progress"):
             assert part in found, part
         run.fail(Reason.timeout, "Too slow.", [])
     ana.session.close()

@@ -135,6 +135,29 @@ def test_cancel_works_while_the_cell_waits(notebook, job):
     assert notebook.listen(lambda: notebook.shows("(next"))
 
 
+def test_without_the_route_a_click_waits_for_the_cell(notebook, job):
+    """What `_take_clicks_anywhere` is for; it fails where that is needless, and where it has no effect."""
+    subshell = notebook.subshell()
+    cell = notebook.run("""
+        import time, ipywidgets
+        from axonlab.job_card import _take_clicks_anywhere
+        plain, told, clicked = ipywidgets.Button(description="plain"), ipywidgets.Button(description="told"), []
+        for button in (plain, told):
+            button.on_click(lambda button: clicked.append(button.description))
+        _take_clicks_anywhere(told)
+        print("ready", flush=True)
+        while "told" not in clicked:
+            time.sleep(0.01)
+        print("clicked:", clicked)
+    """)
+    assert notebook.listen(lambda: notebook.outputs(cell, "stream"))
+    notebook.click("plain", subshell)
+    notebook.click("told", subshell)
+    assert notebook.listen(lambda: notebook.is_done(cell))
+    said = "".join(one["text"] for one in notebook.outputs(cell, "stream"))
+    assert "clicked: ['told']" in said
+
+
 def test_a_cell_that_waits_shows_one_card_and_can_be_interrupted(notebook, job):
     cell = notebook.run(f"job = client.job({job.id!r})\njob.wait(timeout_s=0.5)")
     assert notebook.listen(lambda: notebook.is_done(cell))

@@ -35,7 +35,7 @@ def test_means_leave_out_images_without_the_class(write):
     assert found.mean["axon"].dice == pytest.approx(AXON[0])
     assert found.mean["background"].dice == pytest.approx((BACKGROUND[0] + 1) / 2)
     assert "–" in str(found)
-    assert "<td>mean</td>" in found._repr_html_()
+    assert ">mean</td>" in found._repr_html_()
 
 
 def test_files_of_other_kinds_are_matched_by_stem(write, tmp_path):

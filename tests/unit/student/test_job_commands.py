@@ -82,7 +82,7 @@ def test_jobs_are_listed_shown_stopped_and_repeated(run, ana, data):
     assert "queued" in err
     assert out == ""
     code, out, _ = run("job", "cancel", job.id)
-    assert "cancelled (cancelled_by_user)" in out
+    assert "state       cancelled\n" in out
     assert "Submit it again if that was a mistake." in run("job", "show", job.id)[1]
     again = json.loads(run("job", "resubmit", job.id, "--json")[1])
     assert again["resubmitted_from"] == job.id

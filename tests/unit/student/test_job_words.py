@@ -1,6 +1,5 @@
 """The parts of which card and commands are made, where the service need not be asked."""
 
-import xml.etree.ElementTree as ET
 from datetime import timedelta
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from axonlab.job_view import JobView, RunningLog
 from axonlab.job_words import duration_words, job_lines, queue_words, state_words
 from axonlab_core.contract.base import utc_now
-from axonlab_core.contract.curve import Curves, curve_svg
+from axonlab_core.contract.curve import Curves
 from axonlab_core.contract.events import (
     Event,
     EventsAnswer,
@@ -20,8 +19,6 @@ from axonlab_core.contract.events import (
 )
 from axonlab_core.contract.jobs import Job, TrainSpec
 from axonlab_core.contract.log_lines import log_text
-
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def a_job(state="queued", **fields):
@@ -84,32 +81,8 @@ def test_of_a_line_that_is_printed_over_itself_the_last_is_kept():
     assert view.log_tail.count("\n") == 199
 
 
-def test_the_curve_is_a_picture_with_words():
-    curves = Curves()
-    assert curve_svg(curves) == ""
-    curves.feed(events(MetricEvent(step=0, values={"loss": 2.0, "learning_rate": 0.1})))
-    assert ET.fromstring(curve_svg(curves)).findall(f"{SVG}polyline")  # noqa: S314 (our own)
-    for step in range(2000):
-        curves.add(MetricEvent(step=step, values={"loss": 1 / (1 + step)}))
-        if step % 100 == 0:
-            curves.add(MetricEvent(step=step, values={"val_dice_<axon> & a long name": step / 2000}))
-    picture = ET.fromstring(curve_svg(curves))  # noqa: S314 (our own)
-    lines = picture.findall(f"{SVG}polyline")
-    assert len(lines) == 2
-    assert sum("stroke-dasharray" in line.attrib for line in lines) == 1
-    assert all(len(line.attrib["points"].split()) <= 301 for line in lines)
-    assert "Dice <axon> & a long name 0.95" in picture.attrib["aria-label"]
-    assert any("Dice <axon> & a lo…" in (text.text or "") for text in picture.findall(f"{SVG}text"))
-    for line in lines:
-        for point in line.attrib["points"].split():
-            x, y = map(float, point.split(","))
-            assert 46 <= x <= 390
-            assert 10 <= y <= 146
-
-
 def test_a_resumed_run_replaces_what_it_repeats():
     curves = Curves()
     for value in (0.5, 0.4):
         curves.add(MetricEvent(step=10, values={"loss": value}))
     assert curves.points("loss") == [(10, 0.4)]
-    assert curves.in_words() == "loss 0.400"

@@ -38,7 +38,7 @@ def trained(tmp_path):
 def test_scores_beside_otsus(segmented, trained):
     assert segmented.scores.rows() == [("background", "0.750", "0.500"), ("axon", "–", "0.250")]
     assert "Measured on a:" in str(segmented.scores)
-    assert "<td>0.750</td>" in segmented.scores._repr_html_()
+    assert ">0.750</td>" in segmented.scores._repr_html_()
     assert trained.scores.model["axon"].dice == 0.9
     assert "same animals" in str(trained.scores)
 
@@ -90,3 +90,10 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(segmented, tmp_path):
     with pytest.raises(UserError, match="not empty"):
         segmented.save(tmp_path / "empty")
     assert (saved.folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_notebook_shows_how_to_get_at_what_there_is(segmented, trained):
+    for result, offered in ((segmented, "axonlab.show_overlay(result)"), (trained, "result.model")):
+        shown = result._repr_html_()
+        for part in (offered, "result.report", str(result.folder)):
+            assert part in shown

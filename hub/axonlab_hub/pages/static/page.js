@@ -1,9 +1,10 @@
-// Keeps a job's page up to date: asks the service, which answers as soon as something has happened.
+// Keeps pages up to date. A job's: the service answers as soon as something has happened. Lists: asked now and then.
 "use strict";
 
 const PAUSE_MS = 400;
 const AGAIN_MS = 3000;
 const WAIT_S = 20;
+const LIST_MS = 3000;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -76,7 +77,41 @@ async function follow(live) {
   }
 }
 
+// A list: the service says whether it has changed; nobody asks while nobody looks.
+async function keepFresh(list) {
+  let known = "";
+  for (;;) {
+    await pause(LIST_MS);
+    if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
+    try {
+      const answer = await fetch(list, { cache: "no-store", headers: { "If-None-Match": known } });
+      if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
+        location.reload(); // the server says in words what has changed
+        return;
+      }
+      if (answer.ok) {
+        known = answer.headers.get("ETag");
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of fresh.querySelectorAll("section[id]")) replaceList(document.getElementById(part.id), part);
+      } else if (answer.status !== 304) throw new Error(String(answer.status));
+      delete document.body.dataset.away;
+    } catch {
+      document.body.dataset.away = "yes";
+    }
+  }
+}
+
+function replaceList(old, part) {
+  localTimes(part);
+  if (old.innerHTML === part.innerHTML) return;
+  const link = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  old.replaceChildren(...part.childNodes);
+  if (link) [...old.querySelectorAll("a")].find((one) => one.getAttribute("href") === link)?.focus({ preventScroll: true });
+}
+
 localTimes(document);
+const list = document.querySelector("section[data-address]");
+if (list) keepFresh(list.dataset.address);
 const live = document.getElementById("live");
 if (live) {
   const log = live.querySelector("pre");

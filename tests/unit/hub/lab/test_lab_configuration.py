@@ -53,7 +53,9 @@ def test_the_network_sees_tls_only_and_inside_is_loopback(config):
     inside = [config.JupyterHub.hub_bind_url, config.ConfigurableHTTPProxy.api_url]
     inside += [service["url"] for service in config.JupyterHub.services if "url" in service]
     assert all(address.startswith("http://127.0.0.1:") for address in inside)
-    assert config.Spawner.environment == {
+    given = config.Spawner.environment
+    assert given.pop("JUPYTER_CONFIG_PATH").endswith("axonlab_hub/jupyter")
+    assert given == {
         "AXONLAB_SERVICE_URL": "http://127.0.0.1:8010/services/axonlab",
         "AXONLAB_PAGES_URL": "https://lab.example.edu/services/axonlab",
     }
