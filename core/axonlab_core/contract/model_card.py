@@ -81,7 +81,7 @@ class ObjectScores(Value):
     false_positives: int = Field(ge=0)
     false_negatives: int = Field(ge=0)
     f1: float | None
-    """2 TP / (2 TP + FP + FN); None where there is no object at all."""
+    """2 TP / (2 TP + FP + FN); None where no true object can be counted."""
     ap: float | None
     """Average precision, TP / (TP + FP + FN), as cell segmentation uses the word."""
 

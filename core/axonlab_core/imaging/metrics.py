@@ -140,14 +140,15 @@ def _object_scores(counts: NDArray[np.int64]) -> tuple[ObjectScores, ...]:
     told: list[ObjectScores] = []
     for iou, (found, invented, missed) in zip(OBJECT_IOUS, counts.tolist(), strict=True):
         every = found + invented + missed
+        there_are_some = found + missed > 0
         told.append(
             ObjectScores(
                 iou=iou,
                 true_positives=found,
                 false_positives=invented,
                 false_negatives=missed,
-                f1=2 * found / (found + every) if every else None,
-                ap=found / every if every else None,
+                f1=2 * found / (found + every) if there_are_some else None,
+                ap=found / every if there_are_some else None,
             )
         )
     return tuple(told)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import imagecodecs
 import numpy as np
-from IPython.display import HTML, SVG, Image
+from IPython.display import HTML, Image
 
-from axonlab_core.contract.curve import curve_svg
+from axonlab_core.contract.curve import curves_html
 from axonlab_core.contract.model_card import ClassScores
 from axonlab_core.imaging.overlay import tinted
 from axonlab_core.learning.cautions import SCOPE_IN_WORDS
@@ -77,10 +77,9 @@ def scores_table(model: Mapping[str, ClassScores], otsu: Mapping[str, ClassScore
     return f"<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
-def training_curve(result: TrainingResult) -> SVG | HTML:
+def training_curve(result: TrainingResult) -> HTML:
     """Loss and validation Dice over the steps."""
-    drawn = curve_svg(curves_of(result.curve))
-    return SVG(drawn) if drawn else HTML("<p>The curve has no point yet.</p>")
+    return HTML(f'<div style="max-width: 40em">{curves_html(curves_of(result.curve))}</div>')
 
 
 def example_picture(result: TrainingResult | SegmentationResult) -> Image | HTML:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from axonlab_core.contract.curve import Curves, curve_svg
+from axonlab_core.contract.curve import Curves, curves_html
 from axonlab_core.contract.events import MetricEvent
 from axonlab_core.contract.model_card import ClassScores, ImageScores, ModelCard
 from axonlab_core.contract.palette import UNKNOWN, Palette
@@ -68,7 +68,7 @@ def training_page(result: TrainingResult) -> str:
         card,
         classes=_class_rows(scores.model, scores.otsu, card.palette) if measured else [],
         cautions=result.cautions,
-        curve=Markup(curve_svg(curves_of(result.curve))),  # noqa: S704 (it escapes what it is given)
+        curve=Markup(curves_html(curves_of(result.curve))),  # noqa: S704 (it escapes what it is given)
         rows=_image_rows(scores.images, card.palette),
         examples=[_example(name, place, card.palette) for name, place in result.examples.items()],
         doubtful=[_doubtful(place, card.palette) for place in result.doubtful],

@@ -81,6 +81,11 @@ def test_a_stroke_inside_an_axon_says_nothing_of_objects():
     strokes[10:14, 5:19] = 1
     strokes[24:28, 5:50] = 0
     assert counts(strokes, axons) == [0, 0, 0]
+    strokes[30:38, 5:20] = 0
+    axons[31:37, 6:12] = 1
+    assert counts(strokes, axons) == [0, 1, 0], "something on labelled background"
+    score = agreement(strokes, axons, 2).scores(NAMES)["axon"].objects[1]
+    assert (score.f1, score.ap, score.false_positives) == (None, None, 1)
 
 
 def test_a_wholly_labelled_axon_among_unknown_counts_and_the_rest_does_not():

@@ -1,3 +1,4 @@
+import html
 from xml.dom.minidom import parseString
 
 import imagecodecs
@@ -14,6 +15,7 @@ def test_the_report_of_a_training_is_small_and_says_what_was_done(make_workspace
         assert word in said
     curve = parseString(lab_report.training_curve(result).data)  # noqa: S318 (our own text)
     assert len(curve.getElementsByTagName("polyline")) >= 3
+    assert all(sentence in html.unescape(said) for sentence in result.cautions)
     picture = lab_report.example_picture(result).data
     assert imagecodecs.jpeg_decode(picture).shape[:2] == (128, 256)
     assert len(picture) < 100_000
