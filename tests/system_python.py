@@ -35,7 +35,7 @@ def make(folder: Path) -> Path:
     ours = Path(sys.prefix)
     packages, sources = Path(sysconfig.get_path("purelib")), REPOSITORY
     if not everybody_may_enter(packages):
-        subprocess.run(["cp", "-a", "--link", ours, folder / "ours"], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", ours, folder / "ours"], check=True)
         packages = folder / "ours" / packages.relative_to(ours)
         ours = folder / "ours"
     if not everybody_may_enter(REPOSITORY):

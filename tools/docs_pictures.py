@@ -1,6 +1,6 @@
 """Make the pictures of the documentation from the screenshots that the browser tests have left.
 
-Run `pytest tests/browser` first, then this. Fewer colours keep them small.
+Run `pytest tests/browser` first, slow tests included, on an idle machine; then this. Fewer colours keep them small.
 """
 
 from pathlib import Path

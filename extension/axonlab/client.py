@@ -99,7 +99,7 @@ class Client:
         """The job that segments `images` with `model`; see `axonlab.segment`."""
         used = self._model_of(model)
         data = data_for_model(images, used, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
-        spec = infer_spec(data, used.source, name=name, course=course, parameters=parameters)
+        spec = infer_spec(data, used, name=name, course=course, parameters=parameters)
         if used.file is not None:
             self._send([used.file])
         self._send_dataset(data)
@@ -344,6 +344,9 @@ def segment(
         A training that is not over yet is waited for.
     labels, manifest, pixel_size_um
         As for `axonlab.dataset`.
+    **parameters
+        `wall_clock_minutes=` limits the whole run; not given, it is an hour, or ten minutes and 20 seconds for each
+        megapixel (at the model's pixel size) if that is more.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def segment(
     client = None if here else reach_hub()
     data = data_for_model(images, used, manifest=manifest, pixel_size_um=pixel_size_um)
     if client is None:
-        result = _run_here(infer_spec(data, used.source, name="", course=None, parameters={}), data, used.file, out)
+        result = _run_here(infer_spec(data, used, name="", course=None, parameters={}), data, used.file, out)
     else:
         result = client.segment(data, model).result().save(out)
     _print_result(result, as_json)

@@ -23,17 +23,19 @@ class Model:
     source: ModelSource
     palette: Palette
     channels: int
+    pixel_size_um: float | None = None
+    """At which it works; None if it takes images as they are."""
     file: Path | None = None
 
     @classmethod
     def from_card(cls, source: ModelSource, card: ModelCard, file: Path | None = None) -> Model:
         """The model with that card."""
-        return cls(source, card.palette, card.input.channels, file)
+        return cls(source, card.palette, card.input.channels, card.input.pixel_size_um, file)
 
     @classmethod
     def from_summary(cls, source: ModelSource, summary: ModelSummary) -> Model:
         """The model that a list names."""
-        return cls(source, palette_from_names(summary.classes), summary.channels)
+        return cls(source, palette_from_names(summary.classes), summary.channels, summary.pixel_size_um)
 
 
 def model_from_file(path: str | Path) -> Model:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from axonlab.datasets import Dataset
+from axonlab.model_source import Model
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.contract.jobs import InferSpec, ModelSource, TrainSpec
+from axonlab_core.contract.jobs import InferSpec, TrainSpec, infer_minutes
 from axonlab_core.contract.parameters import check_declared
 from axonlab_core.contract.plain_words import in_plain_words
 
@@ -60,17 +61,28 @@ def train_spec(
 
 
 def infer_spec(
-    data: Dataset, source: ModelSource, *, name: str, course: str | None, parameters: Mapping[str, Any]
+    data: Dataset, model: Model, *, name: str, course: str | None, parameters: Mapping[str, Any]
 ) -> InferSpec:
-    """What to ask for.
+    """What to ask for. If no limit for the run is given, it grows with the images.
 
     Raises
     ------
     BadInput
         If a value cannot be, in words.
     """
-    fields = {"dataset": data.sha256, "model": source, "name": name, "course": course}
-    return _checked(InferSpec, fields, parameters)
+    fields = {"dataset": data.sha256, "model": model.source, "name": name, "course": course}
+    limit = {"wall_clock_minutes": infer_minutes(_model_px(data, model))}
+    return _checked(InferSpec, fields, limit | dict(parameters))
+
+
+def _model_px(data: Dataset, model: Model) -> float:
+    """Pixels of all images, at the model's pixel size."""
+
+    def scale(pixel_size_um: float | None) -> float:
+        return 1.0 if pixel_size_um is None or model.pixel_size_um is None else pixel_size_um / model.pixel_size_um
+
+    images = data.manifest.images
+    return sum(image.width_px * image.height_px * scale(image.pixel_size_um) ** 2 for image in images)
 
 
 def _checked(kind: type[AnySpec], fields: dict[str, Any], parameters: Mapping[str, Any]) -> AnySpec:

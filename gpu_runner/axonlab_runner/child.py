@@ -41,6 +41,8 @@ class Outcome(Value):
     message: str = ""
     traceback: str = ""
     peak_memory_bytes: int = 0
+    kernel_status: int | None = None
+    """Exit status of a kernel that ended by itself; that of a signal is negative."""
 
 
 def scrubbed_environment(source: Mapping[str, str], workspace: Path, *, cores: int, device: Device) -> dict[str, str]:

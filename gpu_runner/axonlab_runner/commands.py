@@ -45,9 +45,11 @@ def runner(  # noqa: PLR0917 (click passes options by name)
     """
     import logging
 
+    from axonlab_runner.sealed import seal
     from axonlab_runner.settings import Settings
     from axonlab_runner.worker import Worker
 
+    seal()  # before the token is read
     logging.getLogger("axonlab_runner").setLevel(logging.INFO)
     settings = Settings.from_environment(
         service_url=service,

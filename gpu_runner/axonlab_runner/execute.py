@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import uuid
@@ -100,7 +101,7 @@ class _Client(PapermillNotebookClient):
     line: Line
     leash: Leash
     warm_parent: Path | None
-    forked: ForkedProcess | None = None
+    process: ForkedProcess | subprocess.Popen[bytes] | None = None
     printed = 0
 
     def create_kernel_manager(self) -> Any:
@@ -123,8 +124,7 @@ class _Client(PapermillNotebookClient):
         provisioner = getattr(self.km, "provisioner", None)
         if not isinstance(provisioner, LocalProvisioner) or provisioner.pid is None:
             raise PlatformError("The kernel is not a process of this machine, so it could not be stopped.")
-        process = provisioner.process
-        self.forked = process if isinstance(process, ForkedProcess) else None
+        self.process = provisioner.process  # Jupyter forgets it when it has ended
         self.line.send("kernel", provisioner.pid)
         self.leash.hold(provisioner.pid)
 
@@ -153,7 +153,8 @@ class _Engine(NBClientEngine):
     line: Line
     leash: Leash
     warm_parent: Path | None
-    peak_memory_bytes = 0
+    process: ForkedProcess | subprocess.Popen[bytes] | None = None
+    """The kernel's, once there is one."""
 
     @classmethod
     def execute_managed_notebook(  # type: ignore[override]
@@ -162,8 +163,10 @@ class _Engine(NBClientEngine):
         client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, log_output=False)
         client.line, client.leash, client.warm_parent = cls.line, cls.leash, cls.warm_parent
         del kwargs
-        client.execute()
-        cls.peak_memory_bytes = client.forked.peak_memory_bytes if client.forked is not None else 0
+        try:
+            client.execute()
+        finally:
+            cls.process = client.process
 
 
 def _undeclared(notebook: Path, parameters: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -196,7 +199,13 @@ def _outcome(notebook: Path, report: Path, parameters: dict[str, Any]) -> dict[s
         trace = "\n".join(error.traceback)
         return {"status": "error", "name": error.ename, "message": error.evalue, "traceback": trace[-20_000:]}
     except DeadKernelError:
-        return {"status": "error", "name": "DeadKernelError", "message": "The kernel died."}
+        status = _Engine.process.poll() if _Engine.process is not None else None
+        return {
+            "status": "error",
+            "name": "DeadKernelError",
+            "message": f"The kernel died with status {status}.",
+            "kernel_status": status,
+        }
     return {"status": "ok"}
 
 
@@ -217,7 +226,8 @@ def main() -> None:
     outcome = _outcome(Path(task["notebook"]), report, task["parameters"])
     # Linux counts ru_maxrss in KiB. A kernel that was started is our child; one that was forked is its parent's.
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    outcome["peak_memory_bytes"] = max(children, _Engine.peak_memory_bytes)
+    forked = _Engine.process.peak_memory_bytes if isinstance(_Engine.process, ForkedProcess) else 0
+    outcome["peak_memory_bytes"] = max(children, forked)
     line.send("outcome", outcome)
 
 

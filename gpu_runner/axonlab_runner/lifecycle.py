@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import shutil
@@ -22,7 +21,8 @@ from axonlab_core.contract.tickets import FileBlob
 from axonlab_notebooks import job_notebook
 from axonlab_runner import bundle
 from axonlab_runner.checkpoints import CheckpointUploads
-from axonlab_runner.child import Outcome, run_notebook
+from axonlab_runner.child import run_notebook
+from axonlab_runner.failure import Memory, NotebookFailed
 from axonlab_runner.machine import check
 from axonlab_runner.record import Logbook
 from axonlab_runner.reporter import Reporter
@@ -31,32 +31,11 @@ from axonlab_runner.watch import Stop, Stopped, Watch
 
 logger = logging.getLogger(__name__)
 
-_REASONS = {
-    "BadInput": Reason.bad_input,
-    "TooLarge": Reason.bad_input,
-    "OutOfMemoryError": Reason.out_of_memory,
-    "MemoryError": Reason.out_of_memory,
-    "DeadKernelError": Reason.platform,
-}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_NO_SPACE = f"[Errno {errno.ENOSPC}]"
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory")
 _STOPPED = {
     Stop.cancelled: (Reason.cancelled_by_user, "The job was cancelled while it ran."),
     Stop.timeout: (Reason.timeout, "The run reached its limit of {minutes:.0f} minutes and was stopped."),
 }
-
-
-class NotebookFailed(AxonlabError):
-    """The job's notebook ended with an error."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.message or outcome.name)
-        self.reason = _reason(outcome)
-        if self.reason is Reason.code_error:
-            self.message = f"{outcome.name}: {self.message}"
-        if self.reason is Reason.out_of_memory:
-            self.remedy = "Use fewer or smaller images, a smaller tile (tile_px) or a smaller batch."
 
 
 class JobRefused(AxonlabError):
@@ -65,21 +44,13 @@ class JobRefused(AxonlabError):
     reason = Reason.bad_input
 
 
-def _reason(outcome: Outcome) -> Reason:
-    if outcome.name == "OSError" and _NO_SPACE in outcome.message:
-        return Reason.platform
-    if outcome.name == "RuntimeError" and any(sign in outcome.message for sign in _NO_MEMORY):
-        return Reason.out_of_memory
-    return _REASONS.get(outcome.name, Reason.code_error)
-
-
 def carry_out(
     run: Run,
     workspace: Path,
     measure: Callable[[], Capabilities],
     *,
     grace_s: float,
-    warm_parent: Callable[[], Path | None] = lambda: None,
+    warm_parent: Callable[[Watch], Path | None] = lambda _: None,
     on_watch: Callable[[Watch], None] = lambda _: None,
 ) -> Reason | None:
     """Why the run is over; None if its job was given back or belongs to somebody else by now.
@@ -93,7 +64,7 @@ def carry_out(
     grace_s : float
         Between asking the kernel to stop and killing it, in seconds.
     warm_parent : callable
-        Socket of a parent to fork processes from, None while there is none.
+        Socket of a parent to fork processes from, None if there is none; may wait for one while the run may go on.
     on_watch : callable
         Is given the run's watch, for whoever may have to stop it.
     """
@@ -125,7 +96,7 @@ class _Lifecycle:
         watch: Watch,
         reporter: Reporter,
         measure: Callable[[], Capabilities],
-        warm_parent: Callable[[], Path | None],
+        warm_parent: Callable[[Watch], Path | None],
         grace_s: float,
     ) -> None:
         self._warm_parent = warm_parent
@@ -211,9 +182,12 @@ class _Lifecycle:
     def _execute(self, machine: Capabilities) -> None:
         claim = self._run.claim
         try:
-            parameters = notebook_parameters(claim.spec, claim.job_id)
+            parameters = {"threads": machine.cores} | notebook_parameters(claim.spec, claim.job_id)
         except BadInput as error:
             raise JobRefused(error.message, remedy=error.remedy) from error
+        warm_parent = self._warm_parent(self._watch)
+        self._watch.check()
+        memory = Memory.now()
         with CheckpointUploads(self._run, self._workspace, self._reporter.event) as uploads:
 
             def on_event(event: NotebookEvent) -> None:
@@ -230,7 +204,7 @@ class _Lifecycle:
                 self._workspace,
                 cores=machine.cores,
                 device=machine.device,
-                warm_parent=self._warm_parent(),
+                warm_parent=warm_parent,
                 watch=self._watch,
                 grace_s=self._grace_s,
                 on_event=on_event,
@@ -242,7 +216,7 @@ class _Lifecycle:
         self._watch.check()  # a notebook that was interrupted ends with an error too
         if outcome.status != "ok":
             self._reporter.log("stderr", _ANSI.sub("", outcome.traceback))
-            raise NotebookFailed(outcome)
+            raise NotebookFailed(outcome, memory)
 
     def _upload(self) -> list[FileBlob]:
         record = self._results / bundle.RECORD

@@ -12,6 +12,7 @@ import psutil
 from axonlab_core import __version__
 from axonlab_core.contract.errors import PlatformError, Unfit
 from axonlab_core.contract.kinds import Capabilities, Device, Kind, shortfalls
+from axonlab_runner.cgroup import cores_allowed, memory_left_bytes
 
 _MIB = 2**20
 _QUERY_TIMEOUT_S = 20
@@ -39,7 +40,7 @@ def _gpu() -> tuple[str, int] | None:
 
 
 def measure(name: str, kinds: tuple[Kind, ...], device: Literal["auto", "cpu", "cuda"], work_dir: Path) -> Capabilities:
-    """What this machine offers at this moment.
+    """What this machine, or the container that we are in, offers at this moment.
 
     Raises
     ------
@@ -59,11 +60,25 @@ def measure(name: str, kinds: tuple[Kind, ...], device: Literal["auto", "cpu", "
         device=chosen,
         gpu=card[0] if card else "",
         gpu_memory_bytes=card[1] if card else 0,
-        memory_bytes=psutil.virtual_memory().available,
+        memory_bytes=free_memory_bytes(),
         disk_bytes=shutil.disk_usage(work_dir).free,
-        cores=len(psutil.Process().cpu_affinity() or [0]) if hasattr(psutil.Process, "cpu_affinity") else 1,
+        cores=usable_cores(),
         version=__version__,
     )
+
+
+def free_memory_bytes() -> int:
+    """Memory that a job may use now: what the machine has left, or the container if that is less."""
+    left = memory_left_bytes()
+    available = psutil.virtual_memory().available
+    return available if left is None else min(available, left)
+
+
+def usable_cores() -> int:
+    """Cores that a job may keep busy; at least one. More threads than the container's share only wait for it."""
+    cores = len(psutil.Process().cpu_affinity() or [0]) if hasattr(psutil.Process, "cpu_affinity") else 1
+    allowed = cores_allowed()
+    return cores if allowed is None else max(1, min(cores, int(allowed)))
 
 
 def check(kind: Kind, machine: Capabilities) -> None:

@@ -19,7 +19,7 @@ _BATCH = 100
 _BATCH_CHARACTERS = 200_000
 _FLUSH_S = 20.0
 _GATHER_S = 0.3
-"""How long events are gathered before they go out together."""
+"""Between two batches: what happens after a while of silence goes out at once, the rest is gathered."""
 _MAX_LOG_CHARACTERS = 1_000_000
 _LINE_CHARACTERS = 20_000
 
@@ -32,6 +32,7 @@ class Reporter:
         self._queue: queue.SimpleQueue[RunnerEvent | None] = queue.SimpleQueue()
         self._sent = 0
         self._log_characters = 0
+        self._next_at = 0.0
         self._thread = threading.Thread(target=self._send, name="events", daemon=True)
 
     def __enter__(self) -> Self:
@@ -74,6 +75,7 @@ class Reporter:
             batch, open_ = self._gather()
             if not batch:
                 continue
+            self._next_at = time.monotonic() + _GATHER_S
             if not self._deliver(batch):
                 # What the next run needs to go on is tried once more, by itself.
                 checkpoints = [e for e in batch if isinstance(e, CheckpointEvent) and e.sha256 is not None]
@@ -96,10 +98,9 @@ class Reporter:
         if first is None:
             return [], False
         batch = [first]
-        ends_at = time.monotonic() + _GATHER_S
         while len(batch) < _BATCH and sum(map(_characters, batch)) < _BATCH_CHARACTERS:
             try:
-                event = self._queue.get(timeout=max(0.0, ends_at - time.monotonic()))
+                event = self._queue.get(timeout=max(0.0, self._next_at - time.monotonic()))
             except queue.Empty:
                 return batch, True
             if event is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import subprocess
 import sys
 import tempfile
@@ -12,12 +14,15 @@ from pathlib import Path
 
 from axonlab_core.contract.kinds import Device
 from axonlab_runner.child import scrubbed_environment
+from axonlab_runner.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _END_S = 10.0
 _TRIALS = 3
 """So often a parent is started that does not even get ready; then jobs start cold."""
+_PATIENCE_S = 30.0
+"""For how long a job waits for a parent that is importing. A cold start would import the same, beside it."""
 
 
 class WarmParent:
@@ -30,6 +35,8 @@ class WarmParent:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = threading.Event()
         self._failures = 0
+        self._lock = threading.Lock()
+        self._waiting: list[queue.SimpleQueue[object]] = []
         # A socket's path may have 107 bytes only, and a working folder may be anywhere.
         self._socket_folder = tempfile.TemporaryDirectory(prefix="axonlab-")
 
@@ -42,6 +49,23 @@ class WarmParent:
     def wait_ready(self, timeout_s: float) -> bool:
         """Whether the parent can be asked, within `timeout_s` seconds."""
         return self._ready.wait(timeout_s)
+
+    def await_socket(self, watch: Watch) -> Path | None:
+        """Where the parent listens, waiting while it is getting ready; None if a job should rather start cold.
+
+        Not waited any longer when the run has to end.
+        """
+        bell: queue.SimpleQueue[object] = queue.SimpleQueue()  # the one thing that a signal handler may ring
+        watch.listen(bell.put)
+        with self._lock:
+            process = self._process
+            importing = process is not None and process.poll() is None and not self._ready.is_set()
+            if importing:
+                self._waiting.append(bell)
+        if importing:
+            with contextlib.suppress(queue.Empty):
+                bell.get(timeout=_PATIENCE_S)
+        return self.socket
 
     def ensure(self) -> None:
         """Start the parent, if there is none or it has died."""
@@ -94,4 +118,10 @@ class WarmParent:
         with process.stdout as lines:
             if lines.readline().strip() == b"ready":
                 self._ready.set()
+            else:
+                process.wait()  # whoever is told below must see that it has ended
+            with self._lock:
+                bells, self._waiting = self._waiting, []
+            for bell in bells:
+                bell.put(None)
             lines.read()  # to its end

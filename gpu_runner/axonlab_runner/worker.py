@@ -104,7 +104,7 @@ class Worker:
                 workspace,
                 lambda: self._measure(workspace),
                 grace_s=self._settings.grace_s,
-                warm_parent=lambda: self._warm.socket if self._warm is not None else None,
+                warm_parent=lambda watch: self._warm.await_socket(watch) if self._warm is not None else None,
                 on_watch=self._attend,
             )
         except (AxonlabError, OSError) as error:

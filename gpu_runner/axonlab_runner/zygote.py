@@ -76,11 +76,10 @@ def _prepare() -> None:
     import ipykernel.ipkernel  # noqa: PLC0415
     import ipykernel.kernelapp  # noqa: F401, PLC0415
 
-    import axonlab_core.learning.lab_report  # noqa: PLC0415
-    import axonlab_core.learning.segment  # noqa: PLC0415
-    import axonlab_core.learning.train  # noqa: F401, PLC0415
     import axonlab_runner.execute  # noqa: F401, PLC0415
+    from axonlab_core.learning.rehearsal import rehearse  # noqa: PLC0415
 
+    rehearse()
     gc.collect()
     gc.freeze()  # what is here now is never collected, so its pages stay shared with every child
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -105,8 +106,10 @@ def backup(archive: Path, state: Path | None, lan: bool) -> None:
     from axonlab_hub.lab.kept import kept
 
     settings = kept(state or _LAB) if lan else _settings(None, state, None)
-    size_bytes = back_up(settings, archive)
+    size_bytes, unread = back_up(settings, archive)
     click.echo(f"{archive}: {size_bytes / 1e6:.1f} MB")
+    for said in unread:
+        click.echo(f"  not in it: {said}", err=True)
 
 
 @click.command(short_help="Bring a classroom back from an archive.")
@@ -125,13 +128,8 @@ def restore(archive: Path, state: Path | None) -> None:
     """
     from axonlab_hub.backup import restore as bring_back
     from axonlab_hub.lab.kept import settings_in
-    from axonlab_hub.lab.lab import make_system_users
 
-    settings = settings_in(archive, state)
-    if settings is None:
-        settings = _settings(None, state, None)
-    else:
-        make_system_users(settings, archive)
+    settings = settings_in(archive, state) or _settings(None, state, None)
     click.echo(f"{bring_back(archive, settings)} is back. Start it as before.")
 
 
@@ -172,7 +170,7 @@ def password(name: str, state: Path | None) -> None:
     from axonlab_hub.lab.first_passwords import replace_password
     from axonlab_hub.lab.kept import kept
 
-    click.echo(replace_password(kept(state or _LAB).hub_database, name))
+    click.echo(replace_password(kept(state or _LAB), name))
 
 
 @lab.command(short_help="The systemd unit that runs it.")
@@ -193,7 +191,8 @@ def unit(course: str | None, state: Path | None, port: int | None, gpu: bool, **
 
     settings = _lab_settings(course, state, port, **of_a_lab)
     words = ["--lan", "--course", settings.course, "--state", str(settings.state)]
-    given = {"port": port, **of_a_lab, "roster": settings.roster}
+    # By name: the machine may be called otherwise when it starts.
+    given = {"port": port, **of_a_lab, "host": urlsplit(settings.url).hostname}
     for name, value in given.items():
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value.resolve() if isinstance(value, Path) else value)]
@@ -208,6 +207,7 @@ def _settings(course: str | None, state: Path | None, port: int | None) -> Any:
 
 
 def _lab_settings(course: str | None, state: Path | None, port: int | None, **of_a_lab: Any) -> Any:
+    import re
     import socket
 
     from axonlab_hub.settings import Settings
@@ -217,8 +217,13 @@ def _lab_settings(course: str | None, state: Path | None, port: int | None, **of
     if of_a_lab["roster"] is None:
         raise click.UsageError("A lab server lets in who is on its roster: add --roster FILE.")
     number = port or _HTTPS
-    host = of_a_lab.pop("host") or socket.getfqdn()
+    host = of_a_lab["host"] or socket.getfqdn()
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+        raise click.UsageError(f"--host {host!r} is no name of a machine: write lab.example.edu, or its address.")
+    if of_a_lab["host"] is None and host.startswith("localhost"):
+        raise click.UsageError("This machine does not know its name: add --host NAME.")
     files = {name: value.resolve() if isinstance(value, Path) else value for name, value in of_a_lab.items()}
+    del files["host"]
     return Settings.from_environment(
         lan=True,
         course=course,

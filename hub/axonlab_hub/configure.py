@@ -57,6 +57,7 @@ def _addresses(c: Any, settings: Settings) -> None:
 def _files(c: Any, settings: Settings) -> None:
     folder = settings.hub_folder
     c.JupyterHub.db_url = settings.hub_database
+    c.JupyterHub.upgrade_db = True  # a newer hub brings its database along, and keeps a copy of the old one
     c.JupyterHub.cookie_secret_file = str(folder / "cookie-secret")
     c.ConfigurableHTTPProxy.auth_token = kept_secret(folder / "proxy-token")
     c.ConfigurableHTTPProxy.pid_file = str(folder / "proxy.pid")

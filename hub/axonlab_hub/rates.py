@@ -33,6 +33,10 @@ class Rates:
         self._buckets[name] = (level - 1, self._clock())
         return True
 
+    def give_back(self, name: str) -> None:
+        """Put a call back that was taken."""
+        self._buckets[name] = (min(float(self._burst), self._level(name) + 1), self._clock())
+
     def take_or_refuse(self, name: str) -> None:
         """Take a call.
 

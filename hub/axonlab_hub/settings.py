@@ -23,6 +23,7 @@ _GIVEN_TO_SERVICE = {
     "oauth_client_secret": "JUPYTERHUB_API_TOKEN",
     "oauth_callback_url": "JUPYTERHUB_OAUTH_CALLBACK_URL",
 }
+_OF_A_LAB = ("LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 _NOT_HANDED_ON = frozenset(_GIVEN_TO_SERVICE)
 
 
@@ -55,7 +56,7 @@ class Settings(BaseModel):
     """Of a lab server: who is in the course."""
     homes: Path = Path("/home/axonlab")
     """Of a lab server: the folder with everybody's home."""
-    user_prefix: str = Field(default="axonlab-", pattern=r"^[a-z][a-z0-9_-]{0,7}$")
+    user_prefix: str = Field(default="axonlab-", pattern=r"^[a-z][a-z0-9]{0,6}-$")
     """Of a lab server: what stands before a person's name in the system user's, so that nobody becomes `root`."""
     tls_certificate: Path | None = None
     """Of a lab server: its certificate with the chain, PEM; without one it signs its own."""
@@ -215,4 +216,6 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that this one starts: its own, these settings, and our own programs first."""
     programs = str(Path(sys.executable).parent)
     path = os.pathsep.join(part for part in (programs, os.environ.get("PATH", "")) if part)
-    return {**os.environ, **settings.environment(), "PATH": path}
+    # A lab server's hub is root, and what root's shell happens to have set is nobody's business.
+    own = {name: os.environ[name] for name in _OF_A_LAB if name in os.environ} if settings.lan else os.environ
+    return {**own, **settings.environment(), "PATH": path}

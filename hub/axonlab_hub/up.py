@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 _PORTS = {"http": 80, "https": 443}
-_START_S = 90.0
+_START_S = 180.0
 _LOOK_S = 0.2
 _STOP_S = 45.0  # a runner saves and uploads a checkpoint before it goes
 _TIMEOUT_S = 2.0
@@ -77,9 +77,8 @@ class Classroom:
     def health_urls(self) -> tuple[str, str]:
         """Where the service says that it is up: itself, and through the hub's proxy, which learns of it later."""
         path = self.settings.service_prefix.rstrip("/") + "/api/v1/health"
-        proxy = urlsplit(self.settings.bind_url)
-        own = f"{proxy.scheme}://127.0.0.1:{proxy.port or _PORTS[proxy.scheme]}"
-        return f"http://127.0.0.1:{self.settings.service_port}{path}", f"{own}{path}"
+        proxy = self.settings.bind_url.rstrip("/").replace("//0.0.0.0", "//127.0.0.1")
+        return f"http://127.0.0.1:{self.settings.service_port}{path}", f"{proxy}{path}"
 
 
 @contextmanager
@@ -94,13 +93,13 @@ def open_classroom(settings: Settings, *, with_runner: bool = True) -> Iterator[
         If it does not come up.
     """
     with ExitStack() as stack:
-        lab = _lab(settings)
+        if settings.lan:
+            _check_lab(settings)
         settings.hub_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         stack.enter_context(_alone(settings))
         _check_port(settings)
         _check_proxy()
-        if lab is not None:
-            lab.keep_settings()
+        lab = _lab(settings) if settings.lan else None
         settings = settings.model_copy(update=_inner_ports(settings))
         command = [sys.executable, "-m", "jupyterhub", "-f", str(_CONFIG)]
         hub = stack.enter_context(_process(command, settings.hub_folder / "hub.log", child_environment(settings)))
@@ -115,10 +114,14 @@ def open_classroom(settings: Settings, *, with_runner: bool = True) -> Iterator[
         yield room
 
 
-def _lab(settings: Settings) -> Lab | None:
-    if not settings.lan:
-        return None
-    from axonlab_hub.lab.lab import Lab  # noqa: PLC0415 (what it needs is slow to import, and of no use to a demo)
+def _check_lab(settings: Settings) -> None:
+    from axonlab_hub.lab.ground import check  # noqa: PLC0415 (what it needs is slow to import, and of no use to a demo)
+
+    check(settings)
+
+
+def _lab(settings: Settings) -> Lab:
+    from axonlab_hub.lab.lab import Lab  # noqa: PLC0415 (see above)
 
     return Lab.prepare(settings)
 
@@ -196,12 +199,13 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def _check_port(settings: Settings) -> None:
     parts = urlsplit(settings.bind_url)
+    port = parts.port or _PORTS[parts.scheme]
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((parts.hostname or "127.0.0.1", parts.port or 80))
+            probe.bind((parts.hostname or "127.0.0.1", port))
         except OSError as error:
-            raise Conflict(f"Port {parts.port} is taken.", remedy="Give another one with --port.") from error
+            raise Conflict(f"Port {port} is taken.", remedy="Give another one with --port.") from error
 
 
 def _check_proxy() -> None:

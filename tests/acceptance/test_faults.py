@@ -138,7 +138,7 @@ def test_kill_9_of_the_runner(client, data, classroom, start_runner, undisturbed
     job = client.train(data, **LONG)
     checkpoint = until(job, uploaded_checkpoint)
     family = first.family()
-    assert any("ipykernel" in " ".join(process.cmdline()) for process in family), "a kernel is at work"
+    assert len(first.job_processes()) > 1, "a kernel is at work, beside the process that executes the notebook"
     for process in family:
         environment = process.environ()
         joined = "\n".join(f"{name}={value}" for name, value in environment.items())

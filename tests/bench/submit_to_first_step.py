@@ -24,7 +24,7 @@ from axonlab_hub.up import open_classroom, runner_command
 from axonlab_hub.visit import Visit
 
 SAMPLE = Path(__file__).parents[2] / "notebooks" / "data" / "axon_sem"
-STEPS = 6
+STEPS = 9
 
 
 def measure(job: axonlab.Job) -> dict[str, float]:

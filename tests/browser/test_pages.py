@@ -36,7 +36,7 @@ def test_a_job_from_the_queue_to_its_overlay(client, data, runner, open_tab):
     with runner():
         page.evaluate("window.stayed = true")
         expect(page.locator(".state")).to_have_text("running", timeout=30_000)
-        expect(page.locator("#curves .line").first).to_be_visible(timeout=60_000)
+        expect(page.locator("#curves polyline").first).to_be_visible(timeout=60_000)
         staff = open_tab("tea", "courses/axons")
         expect(staff.page.locator("#runners tbody th")).to_have_text("desk")
         staff.picture("course")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, TypeAdapter, model_validator
@@ -16,6 +17,10 @@ MAX_MINUTES = 24 * 60
 MAX_STEPS = 1_000_000
 START_UP_S = 600
 """What a run may spend on everything but the work itself: inputs, start of the kernel, upload."""
+
+INFER_LEAST_MINUTES = 60.0
+INFER_S_PER_MEGAPIXEL = 20.0
+"""Of the images at the model's pixel size; one core of a CPU needs about 4."""
 
 
 class Spec(Value):
@@ -94,7 +99,13 @@ class InferSpec(Spec):
     @property
     def wall_clock_s(self) -> float:
         """Limit for the whole run, in seconds."""
-        return (self.wall_clock_minutes or 60) * 60
+        return (self.wall_clock_minutes or INFER_LEAST_MINUTES) * 60
+
+
+def infer_minutes(model_px: float) -> float:
+    """Limit for a segmentation if none is given: for images of `model_px` pixels at the model's pixel size in all."""
+    minutes = math.ceil((START_UP_S + model_px / 1e6 * INFER_S_PER_MEGAPIXEL) / 60)
+    return float(min(max(INFER_LEAST_MINUTES, minutes), 2 * MAX_MINUTES))
 
 
 JobSpec = Annotated[TrainSpec | InferSpec, Field(discriminator="kind")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest, Split
@@ -10,7 +12,8 @@ from axonlab_core.contract.events import WarningEvent
 from axonlab_core.contract.model_card import ModelInput, Normalisation
 from axonlab_core.learning.cautions import NO_PIXEL_SIZE, NOT_MEASURED, SAME_IMAGE
 from axonlab_core.learning.magnification import model_pixel_size, scale_warning
-from axonlab_core.learning.prepare import labelled_images, prepare_image
+from axonlab_core.learning.prepare import PreparedImage, labelled_images, prepare_image
+from axonlab_core.learning.recipe import usable_cores
 from axonlab_core.learning.report import Report
 from axonlab_core.learning.split import Division, divide, group_of
 from axonlab_core.learning.workspace import Workspace
@@ -45,7 +48,26 @@ def gather_material(
     BadInput
         If they are too few, too small, too differently magnified or not labelled enough.
     """
-    sources = labelled_images(workspace, manifest)
+    # Reading, scaling and resampling leave Python to others; what comes out does not depend on who was first.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        labelled = labelled_images(workspace, manifest, pool)
+        model_input = _model_input(manifest, [image.source for image in labelled], report, base_input)
+        prepare = partial(
+            prepare_image,
+            workspace,
+            classes=len(manifest.palette.classes),
+            pixel_size_um=model_input.pixel_size_um,
+            normalisation=model_input.normalisation,
+        )
+        images = list(pool.map(prepare, labelled))
+    division, tile_px = _divide(manifest, images, tile_px=tile_px, stride_px=stride_px, report=report)
+    return Material(model_input, division, tile_px)
+
+
+def _model_input(
+    manifest: DatasetManifest, sources: Sequence[DatasetImage], report: Report, base_input: ModelInput | None
+) -> ModelInput:
+    """What the model will take; says what one should know of the images' pixel sizes."""
     learned_from = [image for image in sources if image.split != Split.val] or sources
     pixel_size_um = model_pixel_size(learned_from) if base_input is None else base_input.pixel_size_um
     if pixel_size_um is None:
@@ -53,19 +75,15 @@ def gather_material(
     for warning in (scale_warning(image, pixel_size_um) for image in sources):
         if warning is not None:
             report(WarningEvent(message=warning))
-    model_input = base_input or ModelInput(
+    return base_input or ModelInput(
         channels=manifest.images[0].channels, normalisation=Normalisation(), pixel_size_um=pixel_size_um
     )
-    images = [
-        prepare_image(
-            workspace,
-            image,
-            classes=len(manifest.palette.classes),
-            pixel_size_um=pixel_size_um,
-            normalisation=model_input.normalisation,
-        )
-        for image in sources
-    ]
+
+
+def _divide(
+    manifest: DatasetManifest, images: Sequence[PreparedImage], *, tile_px: int, stride_px: int, report: Report
+) -> tuple[Division, int]:
+    """The images divided, and the edge of a tile that fits into them."""
     test = [image for image in manifest.images if image.split == Split.test]
     tile_px = min(tile_px, _up(max(max(i.labels.shape) for i in images), stride_px))
     division = divide(images, test, tile_px=tile_px)
@@ -77,7 +95,7 @@ def gather_material(
         if len(closer.val) > len(division.val):
             division, tile_px = closer, smaller_px
     _tell_division(division, test, report)
-    return Material(model_input, division, tile_px)
+    return division, tile_px
 
 
 def _tell_division(division: Division, test: Sequence[DatasetImage], report: Report) -> None:

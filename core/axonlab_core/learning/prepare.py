@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,15 @@ class PreparedImage:
     """`(K,)` labelled pixels of each class."""
 
 
-def labelled_images(workspace: Workspace, manifest: DatasetManifest) -> list[DatasetImage]:
+class LabelledImage(NamedTuple):
+    """An image that may be learned from."""
+
+    source: DatasetImage
+    labels: NDArray[np.uint8]
+    """`(H, W)`, of the image's own size; 255 = unknown."""
+
+
+def labelled_images(workspace: Workspace, manifest: DatasetManifest, pool: Executor) -> list[LabelledImage]:
     """The images that may be learned from: those with at least one labelled pixel and not set aside for testing.
 
     Raises
@@ -44,36 +54,37 @@ def labelled_images(workspace: Workspace, manifest: DatasetManifest) -> list[Dat
         If there is none, or all the labelled pixels are of one class.
     """
     classes = len(manifest.palette.classes)
-    counts = np.zeros(classes, np.int64)
-    found: list[DatasetImage] = []
-    for image in manifest.images:
-        labels = None if image.split == Split.test else workspace.labels(image, classes)
-        if labels is not None and (labels != UNKNOWN).any():
-            counts += np.bincount(labels[labels != UNKNOWN], minlength=classes)
-            found.append(image)
-    _check_enough(counts, manifest)
-    return found
+    images = [image for image in manifest.images if image.split != Split.test]
+    labels = pool.map(lambda image: workspace.labels(image, classes), images)
+    pairs = [LabelledImage(image, own) for image, own in zip(images, labels, strict=True) if own is not None]
+    counts = [count_labels(pair.labels, classes) for pair in pairs]
+    _check_enough(np.sum(counts, axis=0) if counts else np.zeros(classes, np.int64), manifest)
+    return [pair for pair, count in zip(pairs, counts, strict=True) if count.any()]
+
+
+def count_labels(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """`(classes,)` labelled pixels of each class."""
+    return np.bincount(labels.ravel(), minlength=UNKNOWN + 1)[:classes]
 
 
 def prepare_image(
     workspace: Workspace,
-    image: DatasetImage,
+    labelled: LabelledImage,
     *,
     classes: int,
     pixel_size_um: float | None,
     normalisation: Normalisation,
 ) -> PreparedImage:
-    """`image` and its labels at the model's pixel size.
+    """An image and its labels at the model's pixel size.
 
     Raises
     ------
     BadInput
         If the image is too small or its pixel size too far from the model's.
     """
+    image, labels = labelled
     scale = scale_to_model(image, pixel_size_um)
-    pixels, labels = workspace.pixels(image), workspace.labels(image, classes)
-    if labels is None:
-        raise BadInput(f"Image {image.name!r} has no labels.", remedy="Give it a label file.")
+    pixels = workspace.pixels(image)
     numbers = normalise(pixels, measure(pixels, normalisation))
     if scale != 1:
         numbers, labels = resample_image(numbers, scale), resample_labels(labels, scale)
@@ -83,8 +94,7 @@ def prepare_image(
             f"{labels.shape[0]} px at the model's pixel size.",
             remedy=f"Train on images of at least {SMALLEST_IMAGE_PX} px along each edge.",
         )
-    counts = np.bincount(labels[labels != UNKNOWN], minlength=classes)
-    return PreparedImage(image, scale, numbers, labels, counts)
+    return PreparedImage(image, scale, numbers, labels, count_labels(labels, classes))
 
 
 def labelled_fraction(images: Sequence[PreparedImage]) -> float:

@@ -77,7 +77,8 @@ class Workspace:
                 f"{image.height_px} × {image.width_px} px.",
                 remedy="Give each image a label image of its own size.",
             )
-        foreign = sorted(set(np.unique(labels).tolist()) - set(range(classes)) - {UNKNOWN})
+        occurring = np.flatnonzero(np.bincount(labels.ravel(), minlength=UNKNOWN + 1))
+        foreign = sorted(set(occurring.tolist()) - set(range(classes)) - {UNKNOWN})
         if foreign:
             raise BadInput(
                 f"The labels of {image.name!r} hold the values {foreign}, and the palette has {classes} classes.",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import BadInput
+from axonlab_hub.secrets_folder import write_private
 
 _LIFETIME = dt.timedelta(days=397)  # browsers refuse longer ones
 _SOON = dt.timedelta(days=14)
@@ -42,11 +41,7 @@ def given_certificate(certificate: Path, key: Path, host: str, into: Path, *, gr
     """
     chain, secret = _read(certificate), _read(key)
     found = _parse(certificate, chain)
-    try:
-        private = serialization.load_pem_private_key(secret, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadInput(f"{key} is no private key in PEM without a password.", remedy="Check --tls-key.") from error
-    if _public(private.public_key()) != _public(found.public_key()):
+    if not _belong_together(key, secret, found):
         raise BadInput(f"{key} is not the key of {certificate}.", remedy="Check --tls-certificate and --tls-key.")
     now = utc_now()
     if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
@@ -60,16 +55,17 @@ def given_certificate(certificate: Path, key: Path, host: str, into: Path, *, gr
         warnings.append(f"The certificate ends on {found.not_valid_after_utc:%Y-%m-%d}.")
     if not _is_for(found, host):
         warnings.append(f"The certificate is not for {host}: browsers will warn.")
-    return Certificate(*_write(into, chain, secret, group=group), warnings=tuple(warnings))
+    return Certificate(*_write(into, "given", chain, secret, group=group), warnings=tuple(warnings))
 
 
 def own_certificate(host: str, into: Path, *, group: int) -> Certificate:
     """A self-signed certificate for that host in the folder `into`; it is kept while it is valid."""
-    file, key = into / "certificate.pem", into / "key.pem"
+    file, key = into / "self-signed.pem", into / "self-signed.key"
     found = _parse(file, _read(file)) if file.is_file() and key.is_file() else None
-    if found is None or not _is_for(found, host) or found.not_valid_after_utc - utc_now() < _SOON:
+    sound = found is not None and _belong_together(key, _read(key), found) and _is_for(found, host)
+    if found is None or not sound or found.not_valid_after_utc - utc_now() < _SOON:
         found, secret = _sign(host)
-        _write(into, found.public_bytes(serialization.Encoding.PEM), secret, group=group)
+        _write(into, "self-signed", found.public_bytes(serialization.Encoding.PEM), secret, group=group)
     print_ = found.fingerprint(hashes.SHA256()).hex(":").upper()
     warning = (
         "The certificate is self-signed: browsers warn at the first visit. Whoever is asked to trust it compares\n"
@@ -100,6 +96,14 @@ def _sign(host: str) -> tuple[x509.Certificate, bytes]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate, secret
+
+
+def _belong_together(key: Path, secret: bytes, certificate: x509.Certificate) -> bool:
+    try:
+        private = serialization.load_pem_private_key(secret, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadInput(f"{key} is no private key in PEM without a password.", remedy="Check --tls-key.") from error
+    return _public(private.public_key()) == _public(certificate.public_key())
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -138,13 +142,8 @@ def _read(path: Path) -> bytes:
         raise BadInput(f"{path} cannot be read ({error.strerror}).", remedy="Check its path and its owner.") from error
 
 
-def _write(into: Path, chain: bytes, secret: bytes, *, group: int) -> tuple[Path, Path]:
-    paths = into / "certificate.pem", into / "key.pem"
+def _write(into: Path, name: str, chain: bytes, secret: bytes, *, group: int) -> tuple[Path, Path]:
+    paths = into / f"{name}.pem", into / f"{name}.key"
     for path, content in zip(paths, (chain, secret), strict=True):
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            os.fchown(file.fileno(), -1, group)
-            os.fchmod(file.fileno(), 0o640)
-        beside.replace(path)
+        write_private(path, content, group=group)
     return paths

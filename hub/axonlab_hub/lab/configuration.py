@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from typing import Any
@@ -14,7 +15,6 @@ from axonlab_hub.lab.spawner import SystemUserSpawner
 from axonlab_hub.settings import Settings
 
 _MIN_PASSWORD = 10
-_FAILED_LOGINS, _PAUSE_S = 20, 60
 _IDLE_S = 3600
 _HTTPS = 443
 
@@ -40,15 +40,19 @@ def _people(c: Any, settings: Settings) -> None:
     c.NativeAuthenticator.enable_signup = False
     c.NativeAuthenticator.minimum_password_length = _MIN_PASSWORD
     c.NativeAuthenticator.check_common_password = True
-    # Enough to stop guessing, too short a pause to shut somebody else out of an exam.
-    c.NativeAuthenticator.allowed_failed_logins = _FAILED_LOGINS
-    c.NativeAuthenticator.seconds_before_next_try = _PAUSE_S
 
 
 def _homes(c: Any, settings: Settings) -> None:
     c.JupyterHub.spawner_class = SystemUserSpawner
     c.SystemUserSpawner.user_prefix = settings.user_prefix
     c.SystemUserSpawner.homes = str(settings.homes_folder)
+
+    async def end_all(spawner: SystemUserSpawner) -> None:
+        await spawner.end_all()
+
+    c.Spawner.post_stop_hook = end_all
+    # Nothing that a student starts becomes more than they are, whatever the machine has installed.
+    c.Spawner.cmd = [_setpriv(), "--no-new-privs", *c.Spawner.cmd]
     c.Spawner.args = [
         *c.Spawner.args,
         # Over TCP everybody on the machine could listen to what a kernel prints; the key only signs it.
@@ -58,11 +62,17 @@ def _homes(c: Any, settings: Settings) -> None:
 
 def _proxy(c: Any, settings: Settings, ground: Ground) -> None:
     c.JupyterHub.public_url = settings.url + "/"
-    c.JupyterHub.ssl_cert = str(ground.proxy_folder / "certificate.pem")
-    c.JupyterHub.ssl_key = str(ground.proxy_folder / "key.pem")
-    # It talks to the whole network, so it is not root; it may still listen at port 443.
+    name = "self-signed" if settings.tls_certificate is None else "given"
+    c.JupyterHub.ssl_cert = str(ground.proxy_folder / f"{name}.pem")
+    c.JupyterHub.ssl_key = str(ground.proxy_folder / f"{name}.key")
+    # A pid in the state folder would outlive a reboot, and be somebody else's by then.
+    which = hashlib.sha256(str(settings.state.resolve()).encode()).hexdigest()[:12]
+    c.ConfigurableHTTPProxy.pid_file = f"/run/axonlab-proxy-{which}.pid"
+    # It talks to the whole network, so it is not root and knows no setting; it may still listen at port 443.
     become = [
-        shutil.which("setpriv") or "setpriv",
+        "env",
+        *(word for name in settings.environment() for word in ("-u", name)),
+        _setpriv(),
         f"--reuid={ground.proxy.pw_uid}",
         f"--regid={ground.proxy.pw_gid}",
         "--clear-groups",
@@ -93,3 +103,7 @@ def _culling(c: Any, ground: Ground) -> None:
             "services": ["idle-culler"],
         }
     )
+
+
+def _setpriv() -> str:
+    return shutil.which("setpriv") or "setpriv"

@@ -11,6 +11,8 @@ from pathlib import Path
 from axonlab_core.contract.errors import BadInput, NotAllowed, PlatformError
 from axonlab_hub.lab import system_users
 from axonlab_hub.lab.certificate import Certificate, given_certificate, own_certificate
+from axonlab_hub.lab.kept import check_same, keep
+from axonlab_hub.lab.roster import NAME, read_roster
 from axonlab_hub.secrets_folder import kept_secret
 from axonlab_hub.settings import Settings
 
@@ -52,13 +54,13 @@ class Ground:
         return own_certificate(host, self.proxy_folder, group=group)
 
 
-def prepare(settings: Settings) -> Ground:
-    """The ground of that lab server, ready: what it lacks is made, and what is there is checked.
+def check(settings: Settings) -> None:
+    """Check what can be checked before anything is changed.
 
     Raises
     ------
     BadInput
-        If the roster may be written by anybody, or students cannot reach what they need.
+        If the roster may be written by anybody, or the state folder is something else.
     NotAllowed
         If this is not root.
     """
@@ -67,11 +69,39 @@ def prepare(settings: Settings) -> Ground:
             "A lab server starts every student's server under a system user of their own, and only root may do that.",
             remedy="Start it with sudo, or as a unit: `axonlab lab unit`.",
         )
+    check_same(settings)
+    read_roster(settings.roster)
     _check_roster_file(settings.roster)
+
+
+def prepare(settings: Settings) -> Ground:
+    """The ground of that lab server, ready: what it lacks is made, and what is there is checked.
+
+    Raises
+    ------
+    BadInput
+        If students cannot reach what they need.
+    """
     ground = Ground.of(settings)
     _make_folders(ground)
+    keep(settings)
     _check_programs(ground)
     return ground
+
+
+def give_state(settings: Settings, state: Path) -> None:
+    """Give what was brought back to the system users of this machine; `prepare` does the folders themselves."""
+    ground = Ground.of(settings)
+    for name, owner in (("hub", "root"), ("runner", "root"), ("proxy", "root"), ("service", ground.service.pw_name)):
+        if (state / name).is_dir():
+            system_users.give(state / name, owner)
+
+
+def give_home(settings: Settings, home: Path) -> None:
+    """Give a home that was brought back to its person's system user, made if need be."""
+    if NAME.fullmatch(home.name):
+        who = system_users.person_without_home(settings.user_prefix, home.name, settings.homes_folder)
+        system_users.give(home, who.pw_name)
 
 
 def _make_folders(ground: Ground) -> None:
@@ -83,7 +113,8 @@ def _make_folders(ground: Ground) -> None:
     system_users.folder(settings.runner_folder, group=ground.runner.pw_gid, mode=_GROUP_READS)
     system_users.folder(settings.work_folder, owner=ground.runner.pw_uid, group=ground.runner.pw_gid)
     system_users.folder(ground.proxy_folder, group=ground.proxy.pw_gid, mode=_GROUP_READS)
-    settings.homes_folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    if not settings.homes_folder.exists():
+        system_users.folder(settings.homes_folder, mode=0o755)
     kept_secret(settings.runner_token_file)
     os.chown(settings.runner_token_file, 0, ground.runner.pw_gid)
     settings.runner_token_file.chmod(0o640)

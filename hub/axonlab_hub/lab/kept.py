@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import json
 from pathlib import Path
 
-from axonlab_core.contract.errors import BadInput
+from axonlab_core.contract.errors import BadInput, Conflict
 from axonlab_hub.backup import read_member
+from axonlab_hub.secrets_folder import write_private
 from axonlab_hub.settings import Settings
 
 
 def keep(settings: Settings) -> None:
     """Write it into the state folder."""
-    file = _file(settings.state)
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(settings.model_dump_json(exclude_unset=True, indent=2))
-    beside.replace(file)
+    write_private(_file(settings.state), settings.model_dump_json(exclude_unset=True, indent=2).encode())
 
 
 def kept(state: Path) -> Settings:
@@ -30,13 +26,14 @@ def kept(state: Path) -> Settings:
     """
     file = _file(state)
     try:
-        return Settings.model_validate_json(file.read_text()).model_copy(update={"state": state.resolve()})
+        text = file.read_bytes()
     except PermissionError as error:
         raise BadInput(f"Only root may read {file}.", remedy="Use sudo.") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise BadInput(
             f"There is no lab server's state in {state}.", remedy="Give --state as to `axonlab up --lan`."
         ) from error
+    return _parse(str(file), text).model_copy(update={"state": state.resolve()})
 
 
 def settings_in(archive: Path, state: Path | None) -> Settings | None:
@@ -44,8 +41,47 @@ def settings_in(archive: Path, state: Path | None) -> Settings | None:
     text = read_member(archive, "state/./hub/settings.json")
     if text is None:
         return None
-    settings = Settings.model_validate_json(text)
+    settings = _parse(f"hub/settings.json in {archive}", text)
     return settings if state is None else settings.model_copy(update={"state": state.resolve()})
+
+
+def check_same(settings: Settings) -> None:
+    """Check that a lab server is started where it was started before, or in a folder of its own.
+
+    Raises
+    ------
+    BadInput
+        If the state folder holds something else.
+    Conflict
+        If its people would lose their homes or system users.
+    """
+    state = settings.state.resolve()
+    if not _file(state).is_file():
+        if state.is_dir() and {path.name for path in state.iterdir()} - {"lost+found"}:
+            raise BadInput(
+                f"{state} holds something else than a lab server's state.", remedy="Give another folder with --state."
+            )
+        return
+    before = kept(state)
+    for name, was, now in (
+        ("homes", before.homes_folder, settings.homes_folder),
+        ("user-prefix", before.user_prefix, settings.user_prefix),
+        ("course", before.course, settings.course),
+    ):
+        if was != now:
+            raise Conflict(
+                f"The lab server in {state} was started with --{name} {was}, not {now}.",
+                remedy=f"Start it with --{name} {was}, or give another --state.",
+            )
+
+
+def _parse(where: str, text: bytes) -> Settings:
+    try:
+        found = json.loads(text)
+        # Another version may have known more.
+        return Settings.model_validate({name: found[name] for name in found if name in Settings.model_fields})
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{where} is broken: {error}.", remedy="Start the lab server with all its options.") from error
 
 
 def _file(state: Path) -> Path:

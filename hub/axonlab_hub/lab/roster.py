@@ -14,8 +14,8 @@ from axonlab_core.contract.errors import BadInput
 Role = Literal["student", "instructor"]
 
 # A name becomes a folder and, behind a prefix, a system user: Linux allows 32 characters.
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
-_RULE = "use 1 to 24 of a–z, 0–9, _ and -, beginning with a letter"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,23}")
+_RULE = "use 1 to 24 of a–z, 0–9, _ and -, beginning with a letter or digit"
 _NAME_COLUMNS = ("id", "username", "name")
 _ROLES: dict[str, Role] = {"": "student", "student": "student", "instructor": "instructor", "staff": "instructor"}
 # Names that sites give to accounts of their own, or that the lab server uses itself.
@@ -76,7 +76,8 @@ def _people(path: Path, text: str) -> dict[str, Role]:
             name = _name(where, (row[column] or "").strip().lower())
             if name in people:
                 raise BadInput(f"{where}: {name} stands there twice.", remedy="Remove one of the two lines.")
-            people[name] = _role(where, (row.get(columns.get("role", ""), "") or "").strip().lower())
+            role = row[columns["role"]] if "role" in columns else ""
+            people[name] = _role(where, (role or "").strip().lower())
     except csv.Error as error:
         raise BadInput(f"{path}, line {rows.line_num}: {error}.", remedy="Save it again as CSV.") from error
     if not people:

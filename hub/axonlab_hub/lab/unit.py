@@ -10,7 +10,6 @@ from pathlib import Path
 _UNIT = """\
 [Unit]
 Description=Axonlab, course {course}
-Documentation=file://{documentation}
 After=network-online.target
 Wants=network-online.target
 
@@ -23,6 +22,8 @@ KillSignal=SIGTERM
 TimeoutStopSec=120
 Restart=on-failure
 RestartSec=5
+# 2: something is wrong with what it was given, and stays wrong.
+RestartPreventExitStatus=2
 # Nobody's processes get in the way of the machine's own.
 OOMPolicy=continue
 TasksMax=80%
@@ -49,8 +50,5 @@ def unit(words: Sequence[str], *, course: str, gpu: bool) -> str:
     """The unit's text for `axonlab up --lan` with these words."""
     program = Path(sys.executable).with_name("axonlab")
     command = shlex.join([str(program), "up", *words]).replace("%", "%%").replace("$", "$$")
-    documentation = Path(__file__).parents[3] / "docs" / "operator.md"
     # Private devices are without a GPU.
-    return _UNIT.format(
-        course=course, command=command, documentation=documentation, private_devices="no" if gpu else "yes"
-    )
+    return _UNIT.format(course=course, command=command, private_devices="no" if gpu else "yes")

@@ -4,66 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 
-import nbformat
 import psutil
 import pytest
 
-from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.events import ProgressEvent
-from axonlab_core.contract.jobs import TrainSpec
-from axonlab_core.contract.runs import Claim, HeartbeatAnswer
 from axonlab_runner.child import run_notebook, scrubbed_environment
 from axonlab_runner.warmth import WarmParent
 from axonlab_runner.watch import Stop, Watch
-
-
-class AloneRun:
-    """A run whose heartbeat is always answered well, after its time."""
-
-    def __init__(self, wall_clock_s=60.0):
-        self.claim = Claim(
-            job_id="testtest",
-            attempt=1,
-            token="t",
-            lease_s=30,
-            heartbeat_s=0.2,
-            owner="ana",
-            spec=TrainSpec(dataset="0" * 64, steps=1),
-            wall_clock_s=wall_clock_s,
-        )
-        self.over = threading.Event()
-
-    def heartbeat(self, wait_s):
-        self.over.wait(wait_s)
-        return HeartbeatAnswer(lease_expires_at=utc_now())
-
-
-def notebook(path, *cells, parameters="workspace = '.'\nname = ''"):
-    book = nbformat.v4.new_notebook()
-    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
-    book.cells = [first, *(nbformat.v4.new_code_cell(cell) for cell in cells)]
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(book, path)
-    return path
-
-
-def environment_of(process):
-    try:
-        return process.environ() if process.status() != psutil.STATUS_ZOMBIE else {}
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return {}
-
-
-@pytest.fixture(scope="module")
-def warm_parent(tmp_path_factory):
-    parent = WarmParent(tmp_path_factory.mktemp("warm") / "parent", cores=1, device="cpu")
-    parent.ensure()
-    assert parent.wait_ready(60)
-    yield parent
-    parent.close()
+from lone_notebook import AloneRun, notebook, run
 
 
 @pytest.fixture(params=["cold", "warm"])
@@ -74,39 +24,6 @@ def start(request):
 
 def _parent_of(socket):
     return next(p for p in psutil.Process().children() if str(socket) in p.cmdline())
-
-
-def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None):
-    workspace = tmp_path / "workspace"
-    (workspace / "results").mkdir(parents=True)
-    job = AloneRun(wall_clock_s)
-    events, logs = [], []
-
-    def on_event(event):
-        events.append(event)
-        if meanwhile is not None:
-            meanwhile(watch, event)
-
-    try:
-        with Watch(job) as watch:
-            outcome = run_notebook(
-                notebook(tmp_path / "job.ipynb", *cells),
-                parameters or {"workspace": "."},
-                workspace,
-                cores=1,
-                device="cpu",
-                warm_parent=warm_parent,
-                watch=watch,
-                grace_s=grace_s,
-                on_event=on_event,
-                on_log=lambda stream, text: logs.append((stream, text)),
-            )
-    finally:
-        job.over.set()
-    home = str(workspace / "home")
-    left = [process for process in psutil.process_iter() if environment_of(process).get("HOME") == home]
-    assert not left, f"left over: {left}"
-    return outcome, events, logs, workspace
 
 
 def test_what_the_notebook_displays_arrives_and_its_report_is_kept(tmp_path, start):
@@ -302,6 +219,59 @@ def run_after(tmp_path, dead_socket):
         )
     job.over.set()
     return outcome
+
+
+@pytest.fixture
+def importing(tmp_path):
+    """A warm parent that has just been started, its process, and the watch of a run that wants it."""
+    others = set(psutil.Process().children())
+    parent = WarmParent(tmp_path / "parent", cores=1, device="cpu")
+    job = AloneRun()
+    try:
+        with Watch(job) as watch:
+            parent.ensure()
+            (process,) = set(psutil.Process().children()) - others
+            yield parent, process, watch
+    finally:
+        job.over.set()
+        parent.close()
+
+
+def test_a_job_waits_for_a_parent_that_is_importing(importing):
+    parent, _, watch = importing
+    socket = parent.await_socket(watch)
+    assert socket is not None
+    assert socket.is_socket()
+
+
+def test_a_job_does_not_wait_for_a_parent_that_ends(importing):
+    parent, process, watch = importing
+    process.kill()
+    assert parent.await_socket(watch) is None
+
+
+def test_a_job_that_is_stopped_does_not_wait_for_its_parent(importing):
+    parent, _, watch = importing
+    watch.ask(Stop.cancelled)
+    assert parent.await_socket(watch) is None
+    assert not parent.wait_ready(0)
+
+
+def test_a_forked_job_imports_nothing_more_to_train(tmp_path, warm_parent):
+    """The first optimiser imports torch's compiler, a second's work, which the parent has to have done."""
+    cell = """
+import sys
+before = set(sys.modules)
+from axonlab_core.learning import train
+train.torch.optim.AdamW(train.new_unet(1, 3, (4, 8), 0).parameters())
+import numpy
+from axonlab_core.imaging.canonical import decode, encode
+decode(encode(numpy.zeros((300, 300), "uint8")))
+print(sorted(set(sys.modules) - before))
+"""
+    outcome, _, logs, _ = run(tmp_path, warm_parent.socket, cell)
+    assert outcome.status == "ok"
+    assert [text.strip() for stream, text in logs if stream == "stdout"] == ["[]"]
 
 
 def test_the_warm_parent_goes_with_its_runner(tmp_path):

@@ -90,12 +90,33 @@ def test_events_arrive_in_order_numbered_without_gaps():
 
 def test_of_progress_in_a_row_the_last_counts():
     run = ScriptedRun(False)
-    with Reporter(run) as reporter:
-        for n in range(50):
-            reporter.event(ProgressEvent(done=n, total=50))
+    reporter = Reporter(run)
+    for n in range(50):
+        reporter.event(ProgressEvent(done=n, total=50))
+    with reporter:
+        pass
     events = [event for _, batch in run.sent for event in batch]
     assert events[-1].done == 49
     assert len(events) < 50
+
+
+def test_after_a_silence_the_first_event_goes_out_at_once_and_the_next_are_gathered(monkeypatch):
+    monkeypatch.setattr("axonlab_runner.reporter._GATHER_S", 60.0)
+    run = ScriptedRun(False)
+    arrived = threading.Event()
+    send = run.send_events
+
+    def watched(first, events):
+        send(first, events)
+        arrived.set()
+
+    run.send_events = watched
+    with Reporter(run) as reporter:
+        reporter.event(MetricEvent(step=0, values={}))
+        assert arrived.wait(20)
+        reporter.event(MetricEvent(step=1, values={}))
+        reporter.event(MetricEvent(step=2, values={}))
+    assert [[event.step for event in batch] for _, batch in run.sent] == [[0], [1, 2]]
 
 
 def test_what_could_not_be_delivered_leaves_no_gap():
@@ -121,9 +142,11 @@ def test_what_could_not_be_delivered_leaves_no_gap():
 def test_a_checkpoint_is_told_of_even_if_its_batch_is_refused():
     run = ScriptedRun(False)
     run.refusals = 1
-    with Reporter(run) as reporter:
-        reporter.log("stdout", "too much")
-        reporter.event(CheckpointEvent(step=5, sha256="0" * 64, size_bytes=1))
+    reporter = Reporter(run)
+    reporter.log("stdout", "too much")
+    reporter.event(CheckpointEvent(step=5, sha256="0" * 64, size_bytes=1))
+    with reporter:
+        pass
     assert [(first, [type(event) for event in batch]) for first, batch in run.sent] == [(0, [CheckpointEvent])]
 
 

@@ -3,14 +3,18 @@
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import axonlab
+from axonlab.model_source import Model
+from axonlab.specs import infer_spec
 from axonlab_core.contract.errors import BadInput, Conflict, JobFailed, NotFound, PlatformError, UserError
 from axonlab_core.contract.events import MetricEvent, ProgressEvent, StepEvent
+from axonlab_core.contract.jobs import UploadedModel
 from axonlab_core.contract.states import Reason
 from axonlab_core.imaging.canonical import decode
 
@@ -102,6 +106,7 @@ def test_what_is_there_is_not_sent_again(service, ana, data, trained):
     assert ana.train(data, steps=1).cancel().state == "cancelled"
     inferring = ana.segment(data, trained)
     assert inferring.details.spec.model.job_id == trained.id
+    assert inferring.details.spec.wall_clock_minutes == 60
     assert traffic.count("PUT", "storage") == sent
 
 
@@ -290,6 +295,22 @@ def test_parameters_and_defaults(ana, data):
     spec = ana.train(data, learning_rate=0.01, wall_clock_minutes=7, course=None).details.spec
     assert (spec.minutes, spec.steps, spec.parameters) == (2.0, None, {"learning_rate": 0.01})
     assert spec.wall_clock_minutes == 7
+
+
+def test_the_limit_of_a_segmentation_grows_with_what_the_model_will_see(data):
+    def minutes(edge_px, model_um, **given):
+        image = data.manifest.images[0].model_copy(
+            update={"width_px": edge_px, "height_px": edge_px, "pixel_size_um": 0.2}
+        )
+        many = replace(data, manifest=data.manifest.model_copy(update={"images": (image,)}))
+        model = Model(UploadedModel(sha256="0" * 64), data.manifest.palette, 1, model_um)
+        return infer_spec(many, model, name="", course=None, parameters=given).wall_clock_s / 60
+
+    assert minutes(1000, 0.2) == 60, "an hour at least"
+    assert minutes(20_000, 0.2) == 144, "ten minutes, and 20 s for each of 400 megapixels, in whole minutes"
+    assert minutes(10_000, 0.1) == minutes(20_000, None), "enlarged twice along each edge"
+    assert minutes(20_000, 0.2, wall_clock_minutes=5) == 5
+    assert minutes(100_000, 0.1) == 48 * 60, "no more than two days"
 
 
 def test_an_upload_that_was_cut_off_goes_on_where_it_was(service, ana, grey, classes):

@@ -1,5 +1,6 @@
 import datetime as dt
 import os
+import shutil
 import ssl
 import subprocess
 
@@ -8,6 +9,9 @@ import pytest
 from axonlab_core.contract.errors import BadInput
 from axonlab_hub.lab import certificate
 from axonlab_hub.lab.certificate import given_certificate, own_certificate
+
+if shutil.which("openssl") is None:
+    pytest.skip("there is no OpenSSL here to make certificates as an authority would", allow_module_level=True)
 
 
 def openssl_request(folder, host, *, days=30, name="given"):
@@ -43,6 +47,24 @@ def test_a_self_signed_one_is_made_once_and_for_that_host(into):
     other = own_certificate("10.0.0.7", into, group=os.getegid())
     assert other.certificate.read_bytes() != pem, "people reach it by another name now"
     ssl.create_default_context().load_cert_chain(other.certificate, other.key)
+
+
+def test_a_half_written_self_signed_one_is_made_again(into, tmp_path):
+    first = own_certificate("lab", into, group=os.getegid())
+    other = own_certificate("lab2", into, group=os.getegid())
+    first_pem = openssl_request(tmp_path, "lab")[0].read_bytes()
+    other.certificate.write_bytes(first_pem)
+    again = own_certificate("lab", into, group=os.getegid())
+    ssl.create_default_context().load_cert_chain(again.certificate, again.key)
+    assert first.key == again.key
+
+
+def test_a_self_signed_one_does_not_become_a_given_one(into, tmp_path):
+    own = own_certificate("lab", into, group=os.getegid())
+    pem, key = openssl_request(tmp_path, "lab")
+    given = given_certificate(pem, key, "lab", into, group=os.getegid())
+    assert given.certificate != own.certificate
+    assert own_certificate("lab", into, group=os.getegid()).certificate.read_bytes() != pem.read_bytes()
 
 
 def test_a_self_signed_one_is_renewed_before_it_ends(into, monkeypatch):

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from traitlets.config import Config
 
-from axonlab_core.contract.errors import BadInput, NotAllowed
+from axonlab_core.contract.errors import BadInput, Conflict, NotAllowed
 from axonlab_hub.configure import configure
 from axonlab_hub.lab import ground, kept, system_users
 from axonlab_hub.lab.unit import unit
@@ -48,7 +48,7 @@ def config(settings, everybody):
 def test_the_network_sees_tls_only_and_inside_is_loopback(config):
     assert config.JupyterHub.bind_url == "https://0.0.0.0:443"
     assert config.JupyterHub.public_url == "https://lab.example.edu/"
-    assert config.JupyterHub.ssl_key.endswith("/proxy/key.pem")
+    assert config.JupyterHub.ssl_key.endswith("/proxy/self-signed.key")
     assert "--redirect-port=80" in config.ConfigurableHTTPProxy.command
     inside = [config.JupyterHub.hub_bind_url, config.ConfigurableHTTPProxy.api_url]
     inside += [service["url"] for service in config.JupyterHub.services if "url" in service]
@@ -84,7 +84,7 @@ def test_another_port_redirects_nothing(settings, everybody):
 def test_only_root_may(settings, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(NotAllowed, match="only root"):
-        ground.prepare(settings)
+        ground.check(settings)
 
 
 def test_a_roster_that_anybody_may_write_is_refused(settings):
@@ -106,6 +106,15 @@ def test_how_it_was_started_is_written_down_and_read_again(settings, tmp_path):
     (settings.state / "hub").mkdir(parents=True)
     kept.keep(settings)
     assert kept.kept(settings.state) == settings
+    file = settings.state / "hub" / "settings.json"
+    file.write_text(file.read_text().replace("{", '{"of_another_version": 1,', 1))
+    assert kept.kept(settings.state) == settings
+    kept.check_same(settings)
+    for changed, said in [({"homes": tmp_path}, "--homes"), ({"user_prefix": "x-"}, "--user-prefix")]:
+        with pytest.raises(Conflict, match=said):
+            kept.check_same(settings.model_copy(update=changed))
+    with pytest.raises(BadInput, match="something else"):
+        kept.check_same(settings.model_copy(update={"state": tmp_path}))
     assert (settings.state / "hub" / "settings.json").stat().st_mode & 0o077 == 0
     with pytest.raises(BadInput, match="no lab server's state"):
         kept.kept(tmp_path)

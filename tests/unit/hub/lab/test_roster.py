@@ -28,6 +28,10 @@ def test_what_spreadsheets_and_nbgrader_write(tmp_path, content):
     assert found.groups("eve", "bio301") == []
 
 
+def test_what_pandas_writes(tmp_path):
+    assert roster(tmp_path, ",id\n0,ana\n1,4711ben\n").roles == {"ana": "student", "4711ben": "student"}
+
+
 def test_without_roles_all_are_students(tmp_path):
     assert set(roster(tmp_path, "id\nana\nben\n").roles.values()) == {"student"}
 
@@ -42,6 +46,7 @@ def test_without_roles_all_are_students(tmp_path):
         ("id\nAna\nana\n", "twice"),
         ("id\nroot\n", "line 2: the name root is taken"),
         ("id\nproxy\n", "is taken"),
+        (",id,role\n0,ana,boss\n", "there is no role 'boss'"),
         ("id\n../x\n", "cannot be a name"),
         ("id\n-a\n", "cannot be a name"),
         ("id\nana b\n", "cannot be a name"),
