@@ -15,7 +15,7 @@ from axonlab_core.learning.unet import UNet
 
 Optimisers = tuple[torch.optim.Optimizer, ...]
 
-_ADAMW_SHARE = 0.3
+_ADAMW_SHARE = 0.12
 """AdamW's learning rate as a share of Muon's: norms, biases, first and last layer."""
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 5

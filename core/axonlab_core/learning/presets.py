@@ -67,13 +67,13 @@ class Preset(Value):
 PRESETS = MappingProxyType(
     {
         # For a CPU and a first lesson. In a few hundred steps, more augmentation than this costs more than it gives.
-        "tiny": Preset(widths=(16, 32, 64, 128, 256), batch=4, tile_px=192, learning_rate=0.02),
+        "tiny": Preset(widths=(16, 32, 64, 128, 256), batch=4, tile_px=192, learning_rate=0.05),
         # For a GPU: the topology of nnU-Net's two-dimensional network (https://doi.org/10.1038/s41592-020-01008-z).
         "standard": Preset(
             widths=(32, 64, 128, 256, 512, 512),
             batch=8,
             tile_px=384,
-            learning_rate=0.02,
+            learning_rate=0.05,
             augmentation=Augmentation(warped_share=0.7, bend_px=1.0, gamma_share=0.3, blur_share=0.2, noise_share=0.2),
             deep_supervision=True,
         ),

@@ -27,7 +27,13 @@ def test_options_say_what_may_be_asked_for(service):
     service.submit()
     options = OptionsAnswer.read_answer(json.dumps(service.ok("GET", "options", token="ana")))
     (train, infer) = options.kinds
-    assert (train.kind, train.presets, train.queued, infer.kind, infer.queued) == ("train", ("tiny",), 1, "infer", 0)
+    assert (train.kind, train.presets, train.queued, infer.kind, infer.queued) == (
+        "train",
+        ("tiny", "standard"),
+        1,
+        "infer",
+        0,
+    )
     assert train.requirements["cuda"].gpu_memory_bytes == 14 * 2**30
     assert (options.limits.unfinished_jobs, options.limits.max_unfinished_jobs) == (1, 50)
     assert options.limits.max_minutes == 24 * 60

@@ -36,9 +36,9 @@ def test_every_weight_has_one_optimiser():
 
 
 def test_the_rate_of_all_follows_the_share():
-    optimisers = new_optimisers(new_unet(1, 3, WIDTHS, 0), new_side_heads(3, (), 0, deep=False), 0.02, "float32")
+    optimisers = new_optimisers(new_unet(1, 3, WIDTHS, 0), new_side_heads(3, (), 0, deep=False), 0.05, "float32")
     set_share(optimisers, 0.5)
-    assert [o.param_groups[0]["lr"] for o in optimisers] == [pytest.approx(0.01), pytest.approx(0.003)]
+    assert [o.param_groups[0]["lr"] for o in optimisers] == [pytest.approx(0.025), pytest.approx(0.003)]
 
 
 def test_it_finds_a_minimum():
