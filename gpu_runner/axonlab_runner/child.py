@@ -27,6 +27,8 @@ from axonlab_runner.watch import Stop, Watch
 
 logger = logging.getLogger(__name__)
 
+# Jupyter interrupts every kernel before it shuts it down, and an idle one reports that as an error.
+_AT_EVERY_END = "KeyboardInterrupt caught in kernel"
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
 _KEPT_PREFIXES = ("CUDA_",)
 _END_S = 10.0
@@ -239,6 +241,8 @@ class _Child:
     def _read_errors(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 (a pipe)
         for line in self._process.stderr:
+            if _AT_EVERY_END in line:
+                continue
             self._errors.append(line)
             self._inbox.put(("errors", line))
 

@@ -24,6 +24,7 @@ import httpx
 from axonlab_core.contract.errors import Conflict, Unavailable, UserError
 from axonlab_hub.configure import passwords, proxy_command
 from axonlab_hub.settings import Settings, child_environment
+from axonlab_hub.tether import tethered
 
 if TYPE_CHECKING:
     from axonlab_hub.lab.lab import Lab
@@ -232,7 +233,7 @@ def _process(
     with log.open("ab") as file:
         start = partial(subprocess.Popen[bytes], **system_user) if system_user else subprocess.Popen[bytes]
         process = start(
-            command,
+            tethered(command),  # should we be killed, nothing of the classroom stays behind
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,

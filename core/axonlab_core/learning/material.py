@@ -51,7 +51,7 @@ def gather_material(
     # Reading, scaling and resampling leave Python to others; what comes out does not depend on who was first.
     with ThreadPoolExecutor(usable_cores()) as pool:
         labelled = labelled_images(workspace, manifest, pool)
-        model_input = _model_input(manifest, [image.source for image in labelled], report, base_input)
+        model_input = _model_input(manifest, [image.source for image in labelled], base_input, report)
         prepare = partial(
             prepare_image,
             workspace,
@@ -65,7 +65,7 @@ def gather_material(
 
 
 def _model_input(
-    manifest: DatasetManifest, sources: Sequence[DatasetImage], report: Report, base_input: ModelInput | None
+    manifest: DatasetManifest, sources: Sequence[DatasetImage], base_input: ModelInput | None, report: Report
 ) -> ModelInput:
     """What the model will take; says what one should know of the images' pixel sizes."""
     learned_from = [image for image in sources if image.split != Split.val] or sources

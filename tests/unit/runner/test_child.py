@@ -36,6 +36,7 @@ print("hello", name)
     assert outcome.status == "ok"
     assert events == [ProgressEvent(done=3, total=7)]
     assert ("stdout", "hello ana\n") in logs
+    assert not any("KeyboardInterrupt" in text for _, text in logs), "nothing in a log that would alarm anybody"
     assert outcome.peak_memory_bytes > 10_000_000
     report = (workspace / "results" / "executed.ipynb").read_text()
     assert "hello ana" in report
