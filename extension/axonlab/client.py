@@ -17,6 +17,7 @@ from axonlab.cache import BlobCache
 from axonlab.datasets import Dataset
 from axonlab.job_handle import Job
 from axonlab.listings import JobTable, ModelEntry, ModelTable
+from axonlab.manifest_table import check_pixel_size
 from axonlab.model_source import Model, data_for_model, model_from_file
 from axonlab.progress import bytes_bar
 from axonlab.result import MANIFEST, REPORT, Result, write_folder
@@ -98,6 +99,10 @@ class Client:
     ) -> Job:
         """The job that segments `images` with `model`; see `axonlab.segment`."""
         used = self._model_of(model)
+        if isinstance(images, Dataset) and pixel_size_um is not None:
+            # The data set stays what it is, under its hash; this job alone takes its images otherwise.
+            parameters = {**parameters, "pixel_size_um": check_pixel_size(pixel_size_um, "pixel_size_um")}
+            pixel_size_um = None
         data = data_for_model(images, used, labels=labels, manifest=manifest, pixel_size_um=pixel_size_um)
         spec = infer_spec(data, used, name=name, course=course, parameters=parameters)
         if used.file is not None:
@@ -343,7 +348,7 @@ def segment(
     model : Job, Result, entry of `axonlab.models()`, path of a .safetensors file, or a job's id
         A training that is not over yet is waited for.
     labels, manifest, pixel_size_um
-        As for `axonlab.dataset`.
+        As for `axonlab.dataset`. The pixel size may be given for a data set as well: it counts for this job alone.
     **parameters
         `wall_clock_minutes=` limits the whole run; not given, it is an hour, or ten minutes and 20 seconds for each
         megapixel (at the model's pixel size) if that is more.

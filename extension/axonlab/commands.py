@@ -135,7 +135,7 @@ def segment(
 @click.option("--palette", default=_AXON, show_default=True, help="Class names by index, background first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(truth: Path, prediction: Path, palette: str, as_json: bool) -> None:
-    """Compare label files of the same names: Dice and IoU by image and class (255 in the truth is left out).
+    """Compare label files of the same names: Dice, IoU and objects by image and class (255 in the truth is left out).
 
     \b
     Examples:

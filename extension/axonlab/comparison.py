@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from axonlab_core.contract.base import Value
 from axonlab_core.contract.model_card import ClassScores
 
-_HEADER = ("class", "Dice of the model", "Dice of Otsu's threshold")
+_HEADER = ("class", "Dice", "Dice of Otsu", "F1 of objects", "F1 of Otsu")
 
 
 class Comparison(Value):
@@ -19,9 +19,12 @@ class Comparison(Value):
     model: dict[str, ClassScores]
     otsu: dict[str, ClassScores]
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Class and both Dice, ready to print."""
-        return [(name, _dice(score), _dice(self.otsu.get(name))) for name, score in self.model.items()]
+    def rows(self) -> list[tuple[str, ...]]:
+        """Class, Dice and F1 of objects (at an IoU of 0.5) of model and threshold, ready to print."""
+        return [
+            (name, *_both(score, self.otsu.get(name), _dice), *_both(score, self.otsu.get(name), _f1))
+            for name, score in self.model.items()
+        ]
 
     def __str__(self) -> str:
         return f"Measured on {self.measured_on}:\n{text_table(_HEADER, self.rows())}"
@@ -48,5 +51,20 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _dice(score: ClassScores | None) -> str:
-    return "–" if score is None or score.dice is None else f"{score.dice:.3f}"
+def number(value: float | None) -> str:
+    """A score, ready to print."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _both(
+    model: ClassScores, otsu: ClassScores | None, value: Callable[[ClassScores], float | None]
+) -> tuple[str, str]:
+    return number(value(model)), number(None if otsu is None else value(otsu))
+
+
+def _dice(score: ClassScores) -> float | None:
+    return score.dice
+
+
+def _f1(score: ClassScores) -> float | None:
+    return score.f1(0.5)

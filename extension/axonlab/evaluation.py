@@ -10,23 +10,24 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from axonlab.comparison import html_table, text_table
+from axonlab.comparison import html_table, number, text_table
 from axonlab.datasets import palette_from_names
 from axonlab.sources import label_files, report
 from axonlab_core.contract.base import Value
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.model_card import ClassScores
 from axonlab_core.contract.palette import AXON_PALETTE, Palette
-from axonlab_core.imaging.metrics import confusion, mean_scores, scores
+from axonlab_core.imaging.metrics import agreement, mean_scores
 from axonlab_core.imaging.read import read_labels
 
-_HEADER = ("image", "class", "Dice", "IoU")
+_HEADER = ("image", "class", "Dice", "IoU", "F1 at 0.5", "AP at 0.5", "F1 at 0.3", "AP at 0.3")
+_IOUS = (0.5, 0.3)
 _PNG = struct.Struct(">8s8xII")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Evaluation(Value):
-    """Dice and IoU by image and class, their means, and what could not be compared."""
+    """Dice, IoU and objects by image and class, their means, and what could not be compared."""
 
     images: dict[str, dict[str, ClassScores]]
     mean: dict[str, ClassScores]
@@ -35,15 +36,11 @@ class Evaluation(Value):
     """Images without a prediction: they are in no mean."""
     only_prediction: tuple[str, ...] = ()
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
-        """Image, class, Dice and IoU, ready to print; the means last."""
-
-        def number(value: float | None) -> str:
-            return "–" if value is None else f"{value:.3f}"
-
+    def rows(self) -> list[tuple[str, ...]]:
+        """Image, class, Dice, IoU, and F1 and AP of objects, ready to print; the means last."""
         every = [*self.images.items(), ("mean", self.mean)]
         return [
-            (image, name, number(score.dice), number(score.iou))
+            (image, name, number(score.dice), number(score.iou), *_objects(score))
             for image, classes in every
             for name, score in classes.items()
         ]
@@ -60,7 +57,9 @@ class Evaluation(Value):
 def evaluate(
     truth: str | Path, prediction: str | Path, *, palette: Palette | Sequence[str] = AXON_PALETTE
 ) -> Evaluation:
-    """Dice and IoU of the label files in `prediction` against those of the same names in `truth`.
+    """Dice, IoU and found objects of the label files in `prediction` against those of the same names in `truth`.
+
+    What counts as an object, and as found, is said in `axonlab_core.imaging.objects`; AP is TP / (TP + FP + FN).
 
     Parameters
     ----------
@@ -111,7 +110,17 @@ def _compare(truth: Path, prediction: Path, palette: Palette) -> dict[str, Class
         )
     predicted: NDArray[np.uint8] = read_labels(prediction, shape=shape, palette=palette)
     true: NDArray[np.uint8] = read_labels(truth, shape=shape, palette=palette)
-    return scores(confusion(true, predicted, len(palette.classes)), palette.names)
+    return agreement(true, predicted, len(palette.classes)).scores(palette.names)
+
+
+def _objects(score: ClassScores) -> list[str]:
+    """F1 and AP at each IoU threshold."""
+    by_iou = {entry.iou: entry for entry in score.objects}
+    told: list[str] = []
+    for iou in _IOUS:
+        entry = by_iou.get(iou)
+        told += ["–", "–"] if entry is None else [number(entry.f1), number(entry.ap)]
+    return told
 
 
 def _shape(path: Path) -> tuple[int, int] | None:

@@ -127,6 +127,7 @@ def _next(kind: Kind) -> str:
 def _links(view: JobView, page_url: str) -> str:
     links = [_link(page_url, "Page of this job")]
     if view.job.state == JobState.succeeded:
+        links.append(_link(f"{page_url}/report", "Report"))
         if view.job.kind == Kind.infer:
             links.append(_link(f"{page_url}#pictures", "Overlay"))
         links.append(_link(f"{page_url}#results", "Files"))

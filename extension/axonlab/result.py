@@ -24,6 +24,7 @@ from axonlab_core.imaging.label_tiff import read_label_tiff
 
 MANIFEST = "MANIFEST.sha256"
 REPORT = "executed.ipynb"
+QUALITY_REPORT = "qc/report.html"
 _LABELS = ".labels.ome.tif"
 _OVERLAY = ".overlay.png"
 _SCOPES = {
@@ -61,6 +62,11 @@ class Result:
         return self._file(REPORT, "")
 
     @property
+    def quality_report(self) -> Path:
+        """One page (HTML) on how good the result is, with pictures, and what to annotate next."""
+        return self._file(QUALITY_REPORT, "It was made by an older version.")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the images that were segmented; none for a training."""
         return tuple(sorted(path.name.removesuffix(_LABELS) for path in (self.folder / "masks").glob(f"*{_LABELS}")))
@@ -93,6 +99,8 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """Where what is, and the numbers if anything was measured; for the command line."""
         found: dict[str, Any] = {"result": str(self.folder), "report": str(self.report)}
+        if (self.folder / QUALITY_REPORT).is_file():
+            found["quality"] = str(self.quality_report)
         if self.names:
             found["labels"] = [str(self.folder / "masks" / f"{name}{_LABELS}") for name in self.names]
             found["overlays"] = [str(self.overlay(name)) for name in self.names]

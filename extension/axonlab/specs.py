@@ -71,18 +71,18 @@ def infer_spec(
         If a value cannot be, in words.
     """
     fields = {"dataset": data.sha256, "model": model.source, "name": name, "course": course}
-    limit = {"wall_clock_minutes": infer_minutes(_model_px(data, model))}
+    limit = {"wall_clock_minutes": infer_minutes(_model_px(data, model, parameters.get("pixel_size_um")))}
     return _checked(InferSpec, fields, limit | dict(parameters))
 
 
-def _model_px(data: Dataset, model: Model) -> float:
-    """Pixels of all images, at the model's pixel size."""
+def _model_px(data: Dataset, model: Model, given_um: float | None) -> float:
+    """Pixels of all images, at the model's pixel size; `given_um` is what the job is to take for the images' own."""
 
     def scale(pixel_size_um: float | None) -> float:
         return 1.0 if pixel_size_um is None or model.pixel_size_um is None else pixel_size_um / model.pixel_size_um
 
     images = data.manifest.images
-    return sum(image.width_px * image.height_px * scale(image.pixel_size_um) ** 2 for image in images)
+    return sum(image.width_px * image.height_px * scale(given_um or image.pixel_size_um) ** 2 for image in images)
 
 
 def _checked(kind: type[AnySpec], fields: dict[str, Any], parameters: Mapping[str, Any]) -> AnySpec:

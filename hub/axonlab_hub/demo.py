@@ -117,10 +117,12 @@ def run_cells(kernel: Kernel, notebook: NotebookNode) -> None:
 
 def _tell(room: Classroom, found: dict[str, Any], stages: Stages, total_s: float, say: Callable[[str], None]) -> None:
     scores = found["scores"]
-    say(f"\nDice on {', '.join(found['names'])}, an animal that the model has not seen:\n")
-    say(f"  {'class':<12} {'model':>7} {'Otsu':>7}")
+    say(f"\nDice, and F1 of objects, on {', '.join(found['names'])}, an animal that the model has not seen:\n")
+    say(f"  {'class':<12} {'model':>7} {'Otsu':>7} {'F1':>7} {'Otsu':>7}")
     for name, own in scores["model"].items():
-        say(f"  {name:<12} {_number(own['dice'])} {_number(scores['otsu'][name]['dice'])}")
+        otsu = scores["otsu"][name]
+        numbers = (own["dice"], otsu["dice"], _f1(own), _f1(otsu))
+        say(f"  {name:<12} {' '.join(map(_number, numbers))}")
     model, segmentation = Path(found["model"]), Path(found["segmentation"])
     name = found["names"][0]
     home = room.settings.state.resolve() / "homes" / STUDENT
@@ -130,6 +132,7 @@ def _tell(room: Classroom, found: dict[str, Any], stages: Stages, total_s: float
         ("label image", segmentation / "masks" / f"{name}.labels.ome.tif"),
         ("overlay", segmentation / "overlays" / f"{name}.overlay.png"),
         ("lab report", model / "executed.ipynb"),
+        ("quality", model / "qc" / "report.html"),
         ("lesson", home / DONE),
     ):
         say(f"  {what:<12} {_short(path)}")
@@ -147,6 +150,11 @@ def _tell(room: Classroom, found: dict[str, Any], stages: Stages, total_s: float
         f"  teacher   any name, password {room.passwords['teacher']}\n"
         f"  The lesson as it ran is {DONE} in {STUDENT}'s folder."
     )
+
+
+def _f1(score: dict[str, Any]) -> float | None:
+    """At an IoU of 0.5."""
+    return next((entry["f1"] for entry in score["objects"] if entry["iou"] == 0.5), None)  # noqa: PLR2004
 
 
 def _number(dice: float | None) -> str:

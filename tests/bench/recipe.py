@@ -39,7 +39,7 @@ def axonlab(labels: str, minutes: float, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from axonlab_core.contract.model_card import Normalisation
-    from axonlab_core.learning.infer import Reach, predict_labels
+    from axonlab_core.learning.infer import Reach, predict
     from axonlab_core.learning.model_file import load_model
     from axonlab_core.learning.normalise import measure
     from axonlab_core.learning.presets import find_preset
@@ -52,13 +52,13 @@ def axonlab(labels: str, minutes: float, seed: int) -> dict[str, Any]:
         model = load_model(workspace / "results" / "model" / "model.safetensors")
     preset, scale_to = find_preset(model.card.preset), model.card.input.pixel_size_um
     (rat2,) = axon_sem.pictures("test")
-    predicted = predict_labels(
+    predicted = predict(
         folded(model.net),
         rat2.pixels,
         reach=Reach(preset.halo_px, preset.stride_px),
         brightness=measure(rat2.pixels, Normalisation()),
         scale=1.0 if scale_to is None else rat2.pixel_size_um / scale_to,
-    )
+    ).labels
     training = result.card.training
     return {
         "cpu_s": round(training.seconds, 1),

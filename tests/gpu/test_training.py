@@ -12,7 +12,7 @@ from axonlab_core.contract.model_card import Normalisation
 from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.contract.tickets import Blob
 from axonlab_core.imaging.canonical import encode
-from axonlab_core.learning.infer import Reach, predict_labels
+from axonlab_core.learning.infer import Reach, predict
 from axonlab_core.learning.model_file import load_model
 from axonlab_core.learning.normalise import measure
 from axonlab_core.learning.presets import PRESETS
@@ -65,13 +65,13 @@ def test_it_learns_in_float16_and_the_model_works_on_a_cpu(workspace, preset):
     model = load_model(workspace / "results" / "model" / "model.safetensors")
     pixels, _ = rings(7)
     on = {
-        device: predict_labels(
+        device: predict(
             folded(model.net).to(device),
             pixels,
             reach=Reach(PRESETS[preset].halo_px, PRESETS[preset].stride_px),
             brightness=measure(pixels, Normalisation()),
             scale=1.0,
-        )
+        ).labels
         for device in ("cpu", "cuda")
     }
     assert (on["cpu"] == on["cuda"]).mean() > 0.99

@@ -47,6 +47,13 @@ class Training(Value):
     """Number format that the convolutions were computed in."""
     labelled_fraction: float = Field(ge=0, le=1)
     """Share of the training images' pixels that had a label."""
+    labelled_px: dict[str, int] = Field(default_factory=dict)
+    """Labelled pixels that were learned from, by class name, at the model's pixel size."""
+
+
+Scope = Literal["other-group", "other-image", "same-image", "seen-in-training"]
+"""How far what was measured is from what was learned from: other animals (groups), other images of the same
+animals, other parts of the same images, or the very images that were learned from."""
 
 
 class SplitRecord(Value):
@@ -56,7 +63,27 @@ class SplitRecord(Value):
     val: tuple[ImageName, ...]
     test: tuple[ImageName, ...] = ()
     scope: Literal["other-group", "other-image", "same-image"]
-    """How far the validation is from the training: other animals, other images, or parts of the same images."""
+    """How far the validation is from the training."""
+    groups: dict[ImageName, str] = Field(default_factory=dict)
+    """The group (animal, slide) of each of these images, where it was given."""
+    sha256: dict[ImageName, Sha256] = Field(default_factory=dict)
+    """Hash of each image that was trained or validated on, by which it is known again."""
+
+
+class ObjectScores(Value):
+    """Objects of one class, a true and a predicted one being the same if their IoU is at least `iou`.
+
+    What counts as an object, where labels are partial too, is said in `axonlab_core.imaging.objects`.
+    """
+
+    iou: float = Field(gt=0, le=1)
+    true_positives: int = Field(ge=0)
+    false_positives: int = Field(ge=0)
+    false_negatives: int = Field(ge=0)
+    f1: float | None
+    """2 TP / (2 TP + FP + FN); None where no true object can be counted."""
+    ap: float | None
+    """Average precision, TP / (TP + FP + FN), as cell segmentation uses the word."""
 
 
 class ClassScores(Value):
@@ -64,6 +91,24 @@ class ClassScores(Value):
 
     dice: float | None
     iou: float | None
+    labelled_px: int | None = Field(default=None, ge=0)
+    """Pixels that are labelled as this class."""
+    objects: tuple[ObjectScores, ...] = ()
+    """By IoU threshold; empty for the background, and where objects were not counted."""
+
+    def f1(self, iou: float) -> float | None:
+        """F1 of the objects at that IoU threshold, if it was measured."""
+        return next((entry.f1 for entry in self.objects if entry.iou == iou), None)
+
+
+class ImageScores(Value):
+    """Scores of one image by class name."""
+
+    scope: Scope | None
+    """None: the model's card is too old to tell."""
+    model: dict[str, ClassScores]
+    otsu: dict[str, ClassScores]
+    """Empty where Otsu's threshold was not measured."""
 
 
 class Scores(Value):
@@ -71,7 +116,10 @@ class Scores(Value):
 
     scope: Literal["other-group", "other-image", "same-image"]
     model: dict[str, ClassScores]
+    """All validation pixels and objects taken together."""
     otsu: dict[str, ClassScores]
+    images: dict[ImageName, ImageScores] = Field(default_factory=dict)
+    """The same image by image."""
     best_step: int = Field(ge=0)
 
 
@@ -84,6 +132,7 @@ class ModelCard(Value):
     input: ModelInput
     training: Training
     dataset: Sha256
+    """The data set's manifest, which names every image and label file by its hash."""
     base_model: Sha256 | None = None
     """The model file that the training began with; None: it began with random weights."""
     split: SplitRecord

@@ -34,7 +34,7 @@ PARAMETERS: dict[Kind, dict[str, type[int | float]]] = {
         "checkpoint_every_s": float,
         "threads": int,
     },
-    Kind.infer: {"tile_px": int, "threads": int},
+    Kind.infer: {"tile_px": int, "pixel_size_um": float, "threads": int},
 }
 """What a job may set beyond its spec's own fields: the rest of what its notebook declares (a test compares them)."""
 

@@ -34,9 +34,15 @@ def overlay(
     -------
     (H, W, 3) uint8 array
     """
-    rgb = stretched_rgb(image)
-    _check_shapes(rgb, labels)
-    return _blend(rgb, labels, palette, opacity)
+    return tinted(stretched_rgb(image), labels, palette=palette, opacity=opacity)
+
+
+def tinted(
+    picture: NDArray[np.uint8], labels: NDArray[np.uint8], *, palette: Palette, opacity: float = 0.4
+) -> NDArray[np.uint8]:
+    """As `overlay`, over an `(H, W, 3)` uint8 picture that is shown as it is."""
+    _check_shapes(picture, labels)
+    return _blend(picture, labels, palette, opacity)
 
 
 def contours(
@@ -57,10 +63,21 @@ def contours(
     return _blend(rgb, np.where(edge, labels, np.uint8(UNKNOWN)), palette, opacity=1.0)
 
 
-def stretched_rgb(image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """`(H, W, 3)` uint8 picture of an image, its middle 99 % of brightness spread over black to white."""
+def brightness_limits(image: NDArray[np.uint8] | NDArray[np.uint16]) -> tuple[float, float]:
+    """The brightness that is shown as black and the one that is shown as white: the middle 99 % lies between."""
     step = max(1, int(np.sqrt(image.size / _SAMPLE_PIXELS)))
     low, high = np.percentile(image[::step, ::step], _STRETCH_PERCENTILES)
+    return float(low), float(high)
+
+
+def stretched_rgb(
+    image: NDArray[np.uint8] | NDArray[np.uint16], limits: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """`(H, W, 3)` uint8 picture of an image, its middle 99 % of brightness spread over black to white.
+
+    For a part of an image, `limits` are those of the whole (`brightness_limits`).
+    """
+    low, high = brightness_limits(image) if limits is None else limits
     # One table entry for each value a pixel may have is far less work than arithmetic on each pixel.
     values = np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float32)
     table = np.clip((values - low) / max(high - low, 1.0) * 255, 0, 255).astype(np.uint8)

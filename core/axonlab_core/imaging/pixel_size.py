@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 from typing import Any
 
 import tifffile
 
-_UM: dict[str, float] = {
-    "pm": 1e-6,
-    "å": 1e-4,
-    "angstrom": 1e-4,
-    "nm": 1e-3,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "µm": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "mm": 1e3,
-    "millimeter": 1e3,
-    "cm": 1e4,
-    "m": 1e6,
-    "in": 25_400.0,
-    "inch": 25_400.0,
-}
-_SMALLEST_UM, _LARGEST_UM = 1e-5, 1e4
+from axonlab_core.imaging.lengths import LARGEST_UM, square_edge_um, unit_um
+from axonlab_core.imaging.microscope_size import microscope_pixel_size_um
+
 # 2540 dots per inch: whatever is coarser in the resolution tags is the wish of a printer, a screen or a scanner.
 _PRINT_UM = 10.0
 _RESOLUTION_UNITS = {2: 25_400.0, 3: 10_000.0}
-_OBLONG = 0.01
 _PIXELS_TAG = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 _ATTRIBUTE = re.compile(r"""\b([A-Za-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
@@ -41,8 +21,8 @@ _ATTRIBUTE = re.compile(r"""\b([A-Za-z]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 def tiff_pixel_size_um(page: tifffile.TiffPage) -> float | None:
     """Edge of one square pixel in µm, or None where the file does not say it or pixels are not square.
 
-    OME-XML is asked first, then ImageJ's description, then the resolution tags. Those must have a unit, and
-    must be finer than any printer (72 or 300 dots per inch say nothing about a specimen).
+    OME-XML is asked first, then ImageJ's description, the tags of electron microscopes, and the resolution tags.
+    Those must have a unit, and must be finer than any printer (72 or 300 dots per inch say nothing about a specimen).
     """
     description = page.description
     if _PIXELS_TAG.search(description):
@@ -52,7 +32,10 @@ def tiff_pixel_size_um(page: tifffile.TiffPage) -> float | None:
         unit = re.search(r"^unit=(.*)$", description, re.MULTILINE)
         name = _unescape(unit[1]) if unit else ""
         printed = name in ("inch", "in", "cm")
-        return _square(*edges, um=_UM.get(name), largest=_PRINT_UM if printed else _LARGEST_UM)
+        return _square(*edges, um=unit_um(name), largest=_PRINT_UM if printed else LARGEST_UM)
+    by_microscope = microscope_pixel_size_um(page)
+    if by_microscope is not None:
+        return by_microscope
     tag = page.tags.get("ResolutionUnit")
     # Without the tag the standard says inch, but then nobody meant anything by it.
     um = _RESOLUTION_UNITS.get(int(tag.value)) if tag is not None else None
@@ -73,11 +56,11 @@ def ome_pixel_size_um(xml: str) -> float | None:
     values = {name: html.unescape(double or single) for name, double, single in _ATTRIBUTE.findall(tag[0])}
     edges = [_um(values.get(f"PhysicalSize{axis}"), values.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY"]
     across = edges[0]
-    return _square(across, edges[1] if "PhysicalSizeY" in values else across, um=1.0, largest=_LARGEST_UM)
+    return _square(across, edges[1] if "PhysicalSizeY" in values else across, um=1.0, largest=LARGEST_UM)
 
 
 def _um(number: str | None, unit: str) -> float | None:
-    factor = _UM.get(_plain(unit))
+    factor = unit_um(unit)
     try:
         return None if number is None or factor is None else float(f"{float(number) * factor:.12g}")
     except ValueError:
@@ -85,13 +68,10 @@ def _um(number: str | None, unit: str) -> float | None:
 
 
 def _square(across: float | None, down: float | None, *, um: float | None, largest: float) -> float | None:
-    """The edge in µm, if both edges are known, alike and plausible."""
-    if not across or not down or um is None or not math.isfinite(across * down):
+    """The edge in µm, of edges that are given in units of `um` µm."""
+    if across is None or down is None or um is None:
         return None
-    if across < 0 or abs(across - down) > _OBLONG * across:
-        return None
-    edge = float(f"{across * um:.9g}")
-    return edge if _SMALLEST_UM <= edge < largest else None
+    return square_edge_um(across * um, down * um, largest=largest)
 
 
 def _units_per_pixel(page: tifffile.TiffPage, name: str) -> float | None:
@@ -103,11 +83,6 @@ def _units_per_pixel(page: tifffile.TiffPage, name: str) -> float | None:
     return value[1] / value[0]
 
 
-def _plain(unit: str) -> str:
-    """The unit in the one spelling of the table: micro is written with two different letters."""
-    return unit.strip().replace("\u03bc", "\u00b5").replace("Å", "å").replace("\u212b", "å").lower()
-
-
 def _unescape(unit: str) -> str:
     r"""ImageJ writes letters beyond ASCII as `\u00B5`."""
-    return _plain(re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), unit))
+    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), unit).strip().lower()

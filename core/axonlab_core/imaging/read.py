@@ -26,6 +26,7 @@ from axonlab_core.imaging.formats.raster import RETRY, Raster
 from axonlab_core.imaging.formats.signature import HEAD_BYTES, READ_FORMATS, Container, identify
 from axonlab_core.imaging.geojson import read_geojson
 from axonlab_core.imaging.label_values import check_values
+from axonlab_core.imaging.microscope_size import sidecar_pixel_size_um
 from axonlab_core.imaging.rasterise import rasterise
 
 _READERS = {Container.png: png.read, Container.tiff: tiff.read, Container.jpeg: jpeg.read, Container.bmp: bmp.read}
@@ -39,7 +40,7 @@ class Picture(NamedTuple):
     pixels: NDArray[Any]
     """`(H, W)` or `(H, W, 3)`, uint8 or uint16."""
     pixel_size_um: float | None
-    """Edge of one square pixel in µm; None where the file does not say it."""
+    """Edge of one square pixel in µm; None where neither the file nor a microscope's text beside it says it."""
     notes: tuple[str, ...] = ()
     """What was done to the stored values that one should know, as sentences."""
 
@@ -63,7 +64,8 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Pictu
             raise BadInput(f"{path.name} is JSON text, not an image.", remedy=READ_FORMATS)
         raster = _with_16_bits(_READERS[container](file, path.name, max_pixels=max_pixels), path.name)
         pixels = np.ascontiguousarray(_grey_where_equal(_shades(raster, path.name)))
-    return Picture(pixels, raster.pixel_size_um, raster.notes)
+    own_size = raster.pixel_size_um or sidecar_pixel_size_um(path, width_px=pixels.shape[1])
+    return Picture(pixels, own_size, raster.notes)
 
 
 def read_labels(path: str | Path, *, shape: tuple[int, int], palette: Palette) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from axonlab_core.contract.errors import BadInput
 from axonlab_core.imaging.resample import (
     resample_columns,
     resample_rows,
@@ -26,6 +27,8 @@ from axonlab_core.imaging.resample import (
 from axonlab_core.learning.normalise import Brightness, normalise
 from axonlab_core.learning.unet import UNet
 
+CELL_PX = 16
+"""Edge of the cells in which doubt is told: much finer than anything that somebody would annotate at once."""
 TILE_PX = 768
 """Edge of a tile's middle: large enough that the halo costs little, small enough for 4 GB of memory."""
 
@@ -39,7 +42,19 @@ class Reach(NamedTuple):
     stride_px: int
 
 
-def predict_labels(
+class Prediction(NamedTuple):
+    """What a model says of an image."""
+
+    labels: NDArray[np.uint8]
+    """`(H, W)`: class of each pixel."""
+    doubt: NDArray[np.float32]
+    """`(H / CELL_PX, W / CELL_PX)`, rounded up: how undecided the model is in each cell of the image, 0 to 1.
+
+    The mean over the cell's pixels of 1 less the distance between the two most probable classes.
+    """
+
+
+def predict(
     net: UNet,
     pixels: Image,
     *,
@@ -48,8 +63,8 @@ def predict_labels(
     scale: float,
     tile_px: int = TILE_PX,
     on_tile: Callable[[int, int], None] | None = None,
-) -> NDArray[np.uint8]:
-    """The class of every pixel of an image.
+) -> Prediction:
+    """The class of every pixel of an image, and where the model is in doubt.
 
     Parameters
     ----------
@@ -63,15 +78,39 @@ def predict_labels(
     on_tile : callable
         Called with (tiles done, tiles in all) after each tile; may raise to stop.
 
-    Returns
-    -------
-    (H, W) uint8 array
+    Raises
+    ------
+    BadInput
+        If the model's answer is no number: its weights are damaged.
     """
     work = _ModelGrid(net, pixels, reach=reach, brightness=brightness, scale=scale, tile_px=tile_px, on_tile=on_tile)
-    labels = np.empty(pixels.shape[:2], np.uint8)
+    height, width = pixels.shape[:2]
+    labels = np.empty((height, width), np.uint8)
+    doubt = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)))
     for first, end in work.strips:
-        labels[first:end] = largest(work.probabilities_of_rows(first, end))
-    return labels
+        probabilities = work.probabilities_of_rows(first, end)
+        labels[first:end] = largest(probabilities)
+        by_column = np.add.reduceat(_doubt(probabilities), np.arange(0, width, CELL_PX), axis=1, dtype=np.float64)
+        np.add.at(doubt, np.arange(first, end) // CELL_PX, by_column)
+    if not np.isfinite(doubt).all():
+        raise BadInput("The model's weights hold values that are not numbers.", remedy="Train the model again.")
+    cells = np.outer(_cell_lengths(height), _cell_lengths(width))
+    return Prediction(labels, (doubt / cells).astype(np.float32))
+
+
+def _cell_lengths(length_px: int) -> NDArray[np.int64]:
+    """How many pixels each cell along an edge has: the last one may be smaller."""
+    first = np.arange(0, length_px, CELL_PX)
+    return np.minimum(first + CELL_PX, length_px) - first
+
+
+def _doubt(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(H, W)`: 1 less the distance between the two largest of `(K, H, W)` probabilities."""
+    best, second = probabilities[0], np.zeros_like(probabilities[0])
+    for plane in probabilities[1:]:
+        second = np.maximum(second, np.minimum(best, plane))
+        best = np.maximum(best, plane)
+    return 1 - (best - second)
 
 
 def largest(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from axonlab_core.contract.model_card import ModelCard, ModelInput, Scores, Spli
 from axonlab_core.learning.prepare import labelled_fraction
 from axonlab_core.learning.recipe import Recipe
 from axonlab_core.learning.scoring import Measured
-from axonlab_core.learning.split import Division
+from axonlab_core.learning.split import Division, labelled_pixels
 from axonlab_core.learning.training_state import TrainingState
 
 
@@ -29,6 +29,8 @@ def make_card(
     polarity: tuple[int, ...],
 ) -> ModelCard:
     """What one must know of the model in `state`."""
+    used = {region.image.source.name: region.image.source for region in (*division.train, *division.val)}
+    learned_from = np.sum([labelled_pixels(region) for region in division.train], axis=0)
     return ModelCard(
         preset=recipe.preset,
         palette=manifest.palette,
@@ -43,6 +45,7 @@ def make_card(
             device=str(state.device),
             precision=state.precision,
             labelled_fraction=labelled_fraction([region.image for region in division.train]),
+            labelled_px=dict(zip(manifest.palette.names, learned_from.tolist(), strict=True)),
         ),
         dataset=manifest.content_sha256(),
         base_model=recipe.base_model,
@@ -51,8 +54,16 @@ def make_card(
             val=tuple(dict.fromkeys(region.image.source.name for region in division.val)),
             test=tuple(image.name for image in manifest.images if image.split == Split.test),
             scope=division.scope,
+            groups={name: image.group for name, image in used.items() if image.group},
+            sha256={name: image.image.sha256 for name, image in used.items()},
         ),
-        scores=Scores(scope=division.scope, model=measured.model, otsu=measured.otsu, best_step=state.best_step),
+        scores=Scores(
+            scope=division.scope,
+            model=measured.model,
+            otsu=measured.otsu,
+            images=measured.images,
+            best_step=state.best_step,
+        ),
         otsu_dark_to_bright=polarity,
         job_id=recipe.job_id,
         created_at=utc_now(),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest, Split
 from axonlab_core.contract.events import WarningEvent
 from axonlab_core.contract.model_card import ModelInput, Normalisation
+from axonlab_core.learning.cautions import NO_PIXEL_SIZE, NOT_MEASURED, SAME_IMAGE
 from axonlab_core.learning.magnification import model_pixel_size, scale_warning
 from axonlab_core.learning.prepare import PreparedImage, labelled_images, prepare_image
 from axonlab_core.learning.recipe import usable_cores
@@ -70,12 +71,7 @@ def _model_input(
     learned_from = [image for image in sources if image.split != Split.val] or sources
     pixel_size_um = model_pixel_size(learned_from) if base_input is None else base_input.pixel_size_um
     if pixel_size_um is None:
-        report(
-            WarningEvent(
-                message="The pixel size of some training images is unknown: all images are taken as they are, and the "
-                "model will work on images of the same magnification only. Give the pixel sizes if you can."
-            )
-        )
+        report(WarningEvent(message=NO_PIXEL_SIZE))
     for warning in (scale_warning(image, pixel_size_um) for image in sources):
         if warning is not None:
             report(WarningEvent(message=warning))
@@ -112,19 +108,9 @@ def _tell_division(division: Division, test: Sequence[DatasetImage], report: Rep
             )
         )
     if not division.val:
-        report(
-            WarningEvent(
-                message="The labels lie too close together to set some of them aside: the model is trained on all of "
-                "them and its quality is not measured. Label a second place or a second image."
-            )
-        )
+        report(WarningEvent(message=NOT_MEASURED))
     elif division.scope == "same-image":
-        report(
-            WarningEvent(
-                message="With one or two labelled images, the model is validated on other parts of the same images: "
-                "the scores say little about other images."
-            )
-        )
+        report(WarningEvent(message=SAME_IMAGE))
 
 
 def _up(length_px: int, stride_px: int) -> int:

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from axonlab_core.backends.model_header import read_card, read_header
+from axonlab_core.backends.model_header import check_card, read_header
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.model_card import CARD_KEY, ModelCard
 from axonlab_core.learning.presets import find_preset
-from axonlab_core.learning.unet import UNet, new_unet
+from axonlab_core.learning.unet import UNet
 
 _COUNTERS = "num_batches_tracked"
 """Batch norm counts its batches; a finished model has no use for it."""
@@ -42,17 +43,21 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
 def load_model(path: Path) -> Model:
     """The model in a file, ready for inference.
 
+    No weights are drawn and none are copied: the network is built without memory of its own, and its tensors
+    become those of the file, which the system reads when they are needed.
+
     Raises
     ------
     BadInput
         If it is no model file of ours: the header, the card, or a tensor's name, type or shape is another.
     """
-    card = read_card(path)
-    found = {key: (entry.dtype, entry.shape) for key, entry in read_header(path).tensors.items()}
-    net = new_unet(card.input.channels, len(card.palette.classes), find_preset(card.preset).widths, seed=0)
-    wanted = {
-        key: ("F32", tuple(value.shape)) for key, value in net.state_dict().items() if not key.endswith(_COUNTERS)
-    }
+    header = read_header(path)
+    card = check_card(path.name, header)
+    with torch.device("meta"):
+        net = UNet(card.input.channels, len(card.palette.classes), find_preset(card.preset).widths).eval()
+    counters = {key: torch.zeros((), dtype=torch.long) for key in net.state_dict() if key.endswith(_COUNTERS)}
+    found = {key: (entry.dtype, entry.shape) for key, entry in header.tensors.items()}
+    wanted = {key: ("F32", tuple(value.shape)) for key, value in net.state_dict().items() if key not in counters}
     if found != wanted:
         differing = sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
         raise BadInput(
@@ -60,8 +65,5 @@ def load_model(path: Path) -> Model:
             f"missing, unknown or of another shape; the first is {differing[0]!r}.",
             remedy="Use the model.safetensors of a training's result.",
         )
-    weights = load_file(path)
-    if not all(bool(value.isfinite().all()) for value in weights.values()):
-        raise BadInput(f"{path.name} holds weights that are not numbers.", remedy="Train the model again.")
-    net.load_state_dict(weights, strict=False)
-    return Model(net.eval(), card)
+    net.load_state_dict(load_file(path) | counters, assign=True)
+    return Model(net, card)

@@ -32,6 +32,19 @@ def display(event: NotebookEvent) -> None:
         show({EVENT_MIME: event.model_dump(mode="json"), "text/plain": text}, raw=True)
 
 
+class Overheard:
+    """Passes events on and keeps what is said in warnings."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.warnings: list[str] = []
+
+    def __call__(self, event: NotebookEvent) -> None:
+        if isinstance(event, WarningEvent):
+            self.warnings.append(event.message)
+        self._report(event)
+
+
 def in_words(event: NotebookEvent) -> str:
     """One line that says what the event says."""
     match event:

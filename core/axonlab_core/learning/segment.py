@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,22 +16,30 @@ from numpy.typing import NDArray
 from axonlab_core.contract.dataset import DatasetImage
 from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.events import WarningEvent
-from axonlab_core.contract.model_card import ClassScores, ModelCard
+from axonlab_core.contract.model_card import ClassScores, ImageScores, ModelCard
 from axonlab_core.contract.palette import UNKNOWN
-from axonlab_core.imaging.label_tiff import read_label_tiff, write_label_tiff
-from axonlab_core.imaging.metrics import confusion, mean_scores, scores
+from axonlab_core.imaging.label_tiff import write_label_tiff
+from axonlab_core.imaging.metrics import agreement, mean_scores
 from axonlab_core.imaging.otsu import otsu_labels
-from axonlab_core.imaging.overlay import contours, overlay, write_png
-from axonlab_core.learning.infer import TILE_PX, Image, Reach, predict_labels
+from axonlab_core.imaging.overlay import contours, overlay, stretched_rgb, write_png
+from axonlab_core.learning.cautions import compared
+from axonlab_core.learning.infer import TILE_PX, Image, Reach, predict
 from axonlab_core.learning.magnification import scale_to_model, scale_warning
 from axonlab_core.learning.model_file import load_model
 from axonlab_core.learning.normalise import measure
+from axonlab_core.learning.places import MOST_DOUBTFUL, Place, doubtful_places, most_doubtful
 from axonlab_core.learning.presets import find_preset
+from axonlab_core.learning.quality_report import segmentation_page
 from axonlab_core.learning.recipe import usable_cores
 from axonlab_core.learning.report import Progress, Report, display
+from axonlab_core.learning.scoring import scope_of
 from axonlab_core.learning.stopping import Stopping
 from axonlab_core.learning.unet import UNet, folded
 from axonlab_core.learning.workspace import Workspace
+
+_OVERVIEW_PX = 640
+"""Longer edge, about, of the small picture of each image that the report shows."""
+_MOST_OVERVIEWS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +48,33 @@ class SegmentationResult:
 
     card: ModelCard
     areas: list[dict[str, Any]]
-    """One row per image and class: `image, class, area_px, fraction, area_um2`."""
+    """One row per image and class: `image, class, area_px, fraction`, and `area_um2` if any pixel size is known."""
     metrics: dict[str, Any]
     """What `results/metrics.json` holds; empty where no image has labels."""
-    example: tuple[str, Image, NDArray[np.uint8]]
-    """Name, pixels and predicted labels of the first image."""
+    images: list[SegmentedImage]
+    """Image by image, in the order of the data set."""
+    doubtful: list[Place]
+    """Where the model is least sure, in all images."""
+    cautions: list[str]
+    """What to bear in mind, in plain words."""
+
+    @property
+    def example(self) -> Overview | None:
+        """Picture and predicted labels of the first image."""
+        return self.images[0].overview
 
 
 def segment(
-    workspace: str | Path, *, tile_px: int = TILE_PX, threads: int | None = None, report: Report = display
+    workspace: str | Path,
+    *,
+    tile_px: int = TILE_PX,
+    pixel_size_um: float | None = None,
+    threads: int | None = None,
+    report: Report = display,
 ) -> SegmentationResult:
     """Segment every image of `<workspace>/inputs` with its model and write `<workspace>/results`.
+
+    With `pixel_size_um` all images have that pixel size, in µm, whatever the data set says.
 
     Raises
     ------
@@ -61,28 +86,44 @@ def segment(
     torch.set_num_threads(threads or usable_cores())
     place = Workspace(Path(workspace))
     with Stopping() as stopping:
-        manifest = place.manifest()
+        images = _at_pixel_size(place.manifest().images, pixel_size_um)
         model = load_model(place.model_file)
-        _check_fits(manifest.images, model.card, report)
+        notes = _check_fits(images, model.card)
+        for note in notes:
+            report(WarningEvent(message=note))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         work = _Work(place, folded(model.net).to(device), model.card, tile_px, stopping, Progress(report, "%"))
-        results = [work.segment_image(i, image, len(manifest.images)) for i, image in enumerate(manifest.images)]
-        first = manifest.images[0]
-        example = (first.name, place.pixels(first), read_label_tiff(place.result(f"masks/{first.name}.labels.ome.tif")))
-    areas = [row for result in results for row in result.areas]
+        found = [work.segment_image(i, image, len(images)) for i, image in enumerate(images)]
+    areas = _told_areas(found)
     place.write_result("tables/summary.csv", _csv(areas))
-    metrics = _metrics(results, model.card)
+    metrics = _metrics(found, model.card)
     if metrics:
         place.write_json("metrics.json", metrics)
-    return SegmentationResult(model.card, areas, metrics, example)
+    said = [*notes, *_cautions(metrics, model.card)]
+    result = SegmentationResult(model.card, areas, metrics, found, work.doubtful, said)
+    place.write_result("qc/report.html", segmentation_page(result))
+    return result
 
 
 @dataclass(frozen=True, eq=False)
-class _ImageResult:
+class SegmentedImage:
+    """What became of one image."""
+
     name: str
     areas: list[dict[str, Any]]
-    model: dict[str, ClassScores] | None
-    otsu: dict[str, ClassScores] | None
+    scores: ImageScores | None
+    """None where it has no labels."""
+    overview: Overview | None
+    """None for all but the first images."""
+
+
+class Overview(NamedTuple):
+    """An image and what the model says of it, made small."""
+
+    picture: NDArray[np.uint8]
+    """`(h, w, 3)`."""
+    labels: NDArray[np.uint8]
+    """`(h, w)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +134,9 @@ class _Work:
     tile_px: int
     stopping: Stopping
     progress: Progress
+    doubtful: list[Place] = field(default_factory=list)
 
-    def segment_image(self, number: int, image: DatasetImage, images: int) -> _ImageResult:
+    def segment_image(self, number: int, image: DatasetImage, images: int) -> SegmentedImage:
         """Segment one image and write what there is to see of it."""
 
         def on_tile(done: int, total: int) -> None:
@@ -102,7 +144,7 @@ class _Work:
             self.stopping.check(f"in image {number + 1} of {images}")
 
         preset, pixels = find_preset(self.card.preset), self.place.pixels(image)
-        labels = predict_labels(
+        labels, doubt = predict(
             self.net,
             pixels,
             reach=Reach(preset.halo_px, preset.stride_px),
@@ -112,7 +154,15 @@ class _Work:
             on_tile=on_tile,
         )
         self._write_pictures(image, pixels, labels)
-        return self._measured(image, pixels, labels)
+        truth = self.place.labels(image, len(self.card.palette.classes))
+        places = doubtful_places(image.name, pixels, labels, doubt, truth=truth)
+        self.doubtful[:] = most_doubtful([*self.doubtful, *places], MOST_DOUBTFUL)
+        return SegmentedImage(
+            image.name,
+            class_areas(image, labels, self.card.palette.names),
+            self._scores(image, pixels, labels, truth),
+            _overview(pixels, labels) if number < _MOST_OVERVIEWS else None,
+        )
 
     def _write_pictures(self, image: DatasetImage, pixels: Image, labels: NDArray[np.uint8]) -> None:
         palette, place = self.card.palette, self.place
@@ -125,18 +175,31 @@ class _Work:
         write_png(place.result(f"overlays/{image.name}.overlay.png"), overlay(pixels, labels, palette=palette))
         write_png(place.result(f"overlays/{image.name}.contours.png"), contours(pixels, labels, palette=palette))
 
-    def _measured(self, image: DatasetImage, pixels: Image, labels: NDArray[np.uint8]) -> _ImageResult:
-        names = self.card.palette.names
-        areas = class_areas(image, labels, names)
-        truth = self.place.labels(image, len(names))
+    def _scores(
+        self, image: DatasetImage, pixels: Image, labels: NDArray[np.uint8], truth: NDArray[np.uint8] | None
+    ) -> ImageScores | None:
         if truth is None or not (truth != UNKNOWN).any():
-            return _ImageResult(image.name, areas, None, None)
-        by_model = scores(confusion(truth, labels, len(names)), names)
-        by_otsu = None
-        if self.card.otsu_dark_to_bright:
-            otsu = otsu_labels(pixels, self.card.otsu_dark_to_bright)
-            by_otsu = scores(confusion(truth, otsu, len(names)), names)
-        return _ImageResult(image.name, areas, by_model, by_otsu)
+            return None
+        names, dark_to_bright = self.card.palette.names, self.card.otsu_dark_to_bright
+        otsu = agreement(truth, otsu_labels(pixels, dark_to_bright), len(names)) if dark_to_bright else None
+        return ImageScores(
+            scope=scope_of(image, self.card.split),
+            model=agreement(truth, labels, len(names)).scores(names),
+            otsu={} if otsu is None else otsu.scores(names),
+        )
+
+
+def _told_areas(images: list[SegmentedImage]) -> list[dict[str, Any]]:
+    """The rows of all images; without the column of µm² where nobody knows a pixel's size."""
+    rows = [row for image in images for row in image.areas]
+    if all(row["area_um2"] is None for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "area_um2"} for row in rows]
+    return rows
+
+
+def _overview(pixels: Image, labels: NDArray[np.uint8]) -> Overview:
+    step = max(1, round(max(labels.shape) / _OVERVIEW_PX))
+    return Overview(stretched_rgb(pixels[::step, ::step]), labels[::step, ::step].copy())
 
 
 def class_areas(image: DatasetImage, labels: NDArray[np.uint8], names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -155,17 +218,46 @@ def class_areas(image: DatasetImage, labels: NDArray[np.uint8], names: tuple[str
     ]
 
 
-def _check_fits(images: tuple[DatasetImage, ...], card: ModelCard, report: Report) -> None:
+def _at_pixel_size(images: tuple[DatasetImage, ...], pixel_size_um: float | None) -> tuple[DatasetImage, ...]:
+    """The images, of that pixel size if one is given."""
+    if pixel_size_um is None:
+        return images
+    if not (isfinite(pixel_size_um) and pixel_size_um > 0):
+        raise BadInput(
+            f"pixel_size_um is {pixel_size_um}.", remedy="Give the edge of one pixel in µm, for instance 0.1."
+        )
+    return tuple(image.model_copy(update={"pixel_size_um": float(pixel_size_um)}) for image in images)
+
+
+def _check_fits(images: tuple[DatasetImage, ...], card: ModelCard) -> list[str]:
+    """What one should know of the images' magnification.
+
+    Raises
+    ------
+    BadInput
+        If the model cannot be used on these images.
+    """
     kinds = {1: "grey images", 3: "colour images"}
     if images[0].channels != card.input.channels:
         raise BadInput(
             f"The model was trained on {kinds[card.input.channels]}, and these are {kinds[images[0].channels]}.",
             remedy="Convert the images, or train a model on images like these.",
         )
-    for image in images:
-        warning = scale_warning(image, card.input.pixel_size_um)  # refuses sizes that are too far off
-        if warning is not None:
-            report(WarningEvent(message=warning))
+    found = [scale_warning(image, card.input.pixel_size_um) for image in images]  # refuses what is too far off
+    return [warning for warning in found if warning is not None]
+
+
+def _cautions(metrics: dict[str, Any], card: ModelCard) -> list[str]:
+    """What the scores give reason to doubt."""
+    if not metrics:
+        return []
+    seen = [name for name, scope in metrics["scope"].items() if scope == "seen-in-training"]
+    said = [f"The model has learned from {', '.join(seen)}: its scores there say nothing about other images."]
+    mean = {
+        which: {name: ClassScores.model_validate(row) for name, row in part["mean"].items()}
+        for which, part in (("model", metrics), ("otsu", metrics["otsu"]))
+    }
+    return [*(said if seen else []), *compared(mean["model"], mean["otsu"], card.palette.names[0])]
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
@@ -176,14 +268,20 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _metrics(results: list[_ImageResult], card: ModelCard) -> dict[str, Any]:
-    """Scores per image and their mean, and the same for Otsu's threshold under `otsu`."""
+def _metrics(images: list[SegmentedImage], card: ModelCard) -> dict[str, Any]:
+    """Scores and their scope per image and their mean, and the same for Otsu's threshold under `otsu`."""
 
     def told(by_image: dict[str, dict[str, ClassScores]]) -> dict[str, Any]:
         mean = mean_scores(by_image.values(), card.palette.names)
         plain = {image: {name: s.model_dump(mode="json") for name, s in row.items()} for image, row in by_image.items()}
         return {"images": plain, "mean": {name: s.model_dump(mode="json") for name, s in mean.items()}}
 
-    by_model = {r.name: r.model for r in results if r.model is not None}
-    by_otsu = {r.name: r.otsu for r in results if r.otsu is not None}
-    return {**told(by_model), "otsu": told(by_otsu)} if by_model else {}
+    measured = {image.name: image.scores for image in images if image.scores is not None}
+    if not measured:
+        return {}
+    by_otsu = {name: scores.otsu for name, scores in measured.items() if scores.otsu}
+    return {
+        "scope": {name: scores.scope for name, scores in measured.items()},
+        **told({name: scores.model for name, scores in measured.items()}),
+        "otsu": told(by_otsu),
+    }

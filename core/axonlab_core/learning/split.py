@@ -108,6 +108,12 @@ def divide(images: Sequence[PreparedImage], test: Sequence[DatasetImage], *, til
     return Division(tuple(whole(i) for i in train), tuple(whole(i) for i in val), scope)
 
 
+def labelled_pixels(region: Region) -> NDArray[np.int64]:
+    """`(K,)` labelled pixels of each class in a region."""
+    labels = region.labels
+    return np.bincount(labels[labels != UNKNOWN], minlength=len(region.image.counts))
+
+
 def group_of(image: DatasetImage) -> str:
     """What `image` must not be torn apart from."""
     return image.group or f"image:{image.name}"
@@ -151,7 +157,7 @@ def _cut(image: PreparedImage, band_px: int) -> tuple[Region, Region] | None:
             train, val = _parts(image, axis, band_px, last=last)
             if min(train.labels.shape) < _SMALLEST_PART_PX or min(val.labels.shape) < _SMALLEST_PART_PX:
                 continue
-            kept, seen = (_counts(part.labels, len(occurring)) for part in (train, val))
+            kept, seen = (labelled_pixels(part) for part in (train, val))
             worth = (int((kept > 0).sum()), int((seen > 0).sum()), float(kept.sum() / image.counts.sum()))
             if worth > best_worth and worth[1] > 0 and worth[2] >= _LEAST_KEPT:
                 best, best_worth = (train, val), worth
@@ -171,7 +177,3 @@ def _parts(image: PreparedImage, axis: int, band_px: int, *, last: bool) -> tupl
     if axis == 0:
         return Region(image, *train_span, 0, width), Region(image, *val_span, 0, width)
     return Region(image, 0, height, *train_span), Region(image, 0, height, *val_span)
-
-
-def _counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    return np.bincount(labels[labels != UNKNOWN], minlength=classes)

@@ -14,19 +14,23 @@ from numpy.typing import NDArray
 from axonlab_core.contract.dataset import DatasetManifest
 from axonlab_core.contract.events import WarningEvent
 from axonlab_core.contract.model_card import ModelCard
+from axonlab_core.learning.annotate_next import places_to_annotate
 from axonlab_core.learning.base_model import load_base_model, sha256_of
 from axonlab_core.learning.card_text import write_card_files
+from axonlab_core.learning.cautions import cautions
 from axonlab_core.learning.checkpoint import load_newest
 from axonlab_core.learning.feed import Feed
 from axonlab_core.learning.fit import Fit
-from axonlab_core.learning.infer import Image, Reach
+from axonlab_core.learning.infer import Reach
 from axonlab_core.learning.make_card import make_card
 from axonlab_core.learning.material import gather_material
 from axonlab_core.learning.model_file import save_model
+from axonlab_core.learning.places import Place, examples
 from axonlab_core.learning.precision import native_precision
 from axonlab_core.learning.presets import Preset
+from axonlab_core.learning.quality_report import training_page
 from axonlab_core.learning.recipe import Recipe, read_recipe, usable_cores
-from axonlab_core.learning.report import Report, display
+from axonlab_core.learning.report import Overheard, Report, display
 from axonlab_core.learning.sampling import TileSampler
 from axonlab_core.learning.schedule import Plan
 from axonlab_core.learning.scoring import measure_model, otsu_polarity
@@ -45,8 +49,18 @@ class TrainingResult:
     card: ModelCard
     curve: list[dict[str, float]]
     """One entry per point: step, loss, and the validation's Dice where there was one."""
-    example: tuple[str, Image, NDArray[np.uint8]] | None
-    """Name, pixels and predicted labels of a part of a validation image."""
+    examples: dict[str, Place]
+    """Parts of validation images by what they are called: the weakest, a typical one, the strongest."""
+    doubtful: list[Place]
+    """What to annotate next."""
+    cautions: list[str]
+    """What to bear in mind, in plain words."""
+
+    @property
+    def example(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """Picture and predicted labels of a typical part of a validation image."""
+        place = self.examples.get("typical") or next(iter(self.examples.values()), None)
+        return None if place is None else (place.picture, place.labels)
 
 
 def train(
@@ -89,7 +103,7 @@ def train(
         checkpoint_every_s=checkpoint_every_s,
     )
     torch.set_num_threads(threads or usable_cores())
-    place = Workspace(Path(workspace))
+    place, report = Workspace(Path(workspace)), Overheard(report)
     with Stopping() as stopping:
         manifest = place.manifest()
         base = load_base_model(place, manifest, preset)
@@ -118,16 +132,19 @@ def train(
         )
         state.net.load_state_dict(state.best)
         polarity = otsu_polarity(place, division.train, len(manifest.palette.classes))
+        net, reach = folded(state.net), Reach(shape.halo_px, shape.stride_px)
         measured = measure_model(
-            folded(state.net),
+            net,
             place,
             division.val,
             palette=manifest.palette,
             model_input=model_input,
-            reach=Reach(shape.halo_px, shape.stride_px),
+            reach=reach,
             polarity=polarity,
+            scope=division.scope,
             stopping=stopping,
         )
+        doubtful = places_to_annotate(net, place, manifest, model_input=model_input, reach=reach, stopping=stopping)
         card = make_card(
             manifest,
             recipe=recipe,
@@ -139,7 +156,10 @@ def train(
         )
         save_model(place.result("model/model.safetensors"), state.best, card)
         write_card_files(place, card, state.curve, division)
-    return TrainingResult(card, state.curve, measured.example)
+        said = list(dict.fromkeys([*report.warnings, *cautions(card, state.curve)]))
+        result = TrainingResult(card, state.curve, examples(measured.places), doubtful, said)
+        place.write_result("qc/report.html", training_page(result))
+    return result
 
 
 def _start_or_resume(

@@ -13,7 +13,7 @@ from axonlab_core.contract.errors import Conflict, NotFound
 from axonlab_core.contract.jobs import ResubmitRequest
 from axonlab_core.contract.keys import result_key
 from axonlab_hub.access import visible_job
-from axonlab_hub.pages import pictures
+from axonlab_hub.pages import pictures, reports
 from axonlab_hub.pages.forms import read_form
 from axonlab_hub.pages.rendering import STATIC, if_changed, render, static_version
 from axonlab_hub.pages.session import Visitor, reader, require_form_token, require_same_site, visitor
@@ -137,15 +137,19 @@ def file(who: Anyone, parts: House, job_id: JobId, path: FilePath) -> Response:
 @router.get("/jobs/{job_id}/pictures/{path:path}")
 def picture(who: Anyone, parts: House, job_id: JobId, path: FilePath) -> Response:
     """One picture of the bundle."""
-    listed = {file.path: file for file in parts.artifacts.listing(who.person, job_id).files}
-    if path not in listed:
-        raise NotFound(f"Job {job_id} has no picture of that name.", remedy="See its page for those that it has.")
-    with parts.store.read() as rows:
-        attempt = visible_job(rows, who.person, job_id).attempt
-    found = listed[path]
-    pieces = pictures.png_pieces(parts.storage, result_key(job_id, attempt, path), found.size_bytes)
-    headers = pictures.HEADERS | {"Content-Length": str(found.size_bytes)}
+    key, size_bytes = _listed(who, parts, job_id, path)
+    pieces = pictures.png_pieces(parts.storage, key, size_bytes)
+    headers = pictures.HEADERS | {"Content-Length": str(size_bytes)}
     return StreamingResponse(pieces, media_type="image/png", headers=headers)
+
+
+@router.get("/jobs/{job_id}/report")
+def report(who: Anyone, parts: House, job_id: JobId) -> Response:
+    """The bundle's report on how good the result is."""
+    key, size_bytes = _listed(who, parts, job_id, reports.PATH)
+    pieces = reports.report_pieces(parts.storage, key, size_bytes)
+    headers = reports.HEADERS | {"Content-Length": str(size_bytes)}
+    return StreamingResponse(pieces, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get("/static/{name}")
@@ -162,6 +166,16 @@ async def _own_form(request: Request, who: Visitor) -> dict[str, str]:
     form = await read_form(request)
     require_form_token(who.form_token, form)
     return form
+
+
+def _listed(who: Visitor, parts: House, job_id: str, path: str) -> tuple[str, int]:
+    """Key and size of a file of the bundle."""
+    listed = {file.path: file for file in parts.artifacts.listing(who.person, job_id).files}
+    if path not in listed:
+        raise NotFound(f"Job {job_id} has no file of that name.", remedy="See its page for those that it has.")
+    with parts.store.read() as rows:
+        attempt = visible_job(rows, who.person, job_id).attempt
+    return result_key(job_id, attempt, path), listed[path].size_bytes
 
 
 def _to_job(parts: House, job_id: str) -> Response:

@@ -70,6 +70,9 @@ def tea(service):
     return Visitor(service, "tea")
 
 
+REPORT = b"<!doctype html><title>Report</title><script>alert(1)</script>"
+
+
 @pytest.fixture(scope="module")
 def done(service):
     """A job of ana's with pictures, and with what only calls itself one."""
@@ -80,6 +83,7 @@ def done(service):
         "overlays/fake.png": b"<script>alert(1)</script>" * 10,
         "overlays/huge.png": png(width=10**6),
         "executed.ipynb": b"{}",
+        "qc/report.html": REPORT,
     }
     service.succeed(job, files)
     return job
@@ -319,6 +323,22 @@ def test_a_picture_is_a_picture_and_nothing_else(ana, done):
         assert answer.status_code == 422, path
         assert "<script>alert" not in answer.text
     assert ana.get(f"jobs/{done['id']}/pictures/overlays/none.png").status_code == 404
+
+
+def test_the_report_is_a_page_that_can_do_nothing(service, ana, done):
+    answer = ana.get(f"jobs/{done['id']}/report")
+    assert answer.content == REPORT
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none';"), "no scripts, no origin, nothing from elsewhere"
+    assert "frame-ancestors 'none'" in policy
+    assert "allow" not in policy
+    assert "script-src" not in policy
+    assert f'href="{HOME}jobs/{done["id"]}/report"' in ana.get(f"jobs/{done['id']}").text
+    assert Visitor(service, "ben").get(f"jobs/{done['id']}/report").status_code == 404
+    without = service.submit(course="axons", name="without a report")
+    assert ana.get(f"jobs/{without['id']}/report").status_code == 404
+    assert "/report" not in ana.get(f"jobs/{without['id']}").text
 
 
 def test_static_files_are_kept_by_their_version(service, ana):

@@ -1,10 +1,13 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
+from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.model_card import Normalisation
-from axonlab_core.learning.infer import Reach, largest, predict_labels
-from axonlab_core.learning.normalise import measure
+from axonlab_core.learning.infer import CELL_PX, Reach, largest, predict
+from axonlab_core.learning.normalise import measure, normalise
 from axonlab_core.learning.presets import PRESETS
 from axonlab_core.learning.unet import folded, new_unet
 
@@ -32,7 +35,7 @@ def net():
 
 def labels_of(net, image, **options):
     brightness = measure(image, Normalisation())
-    return predict_labels(net, image, **{"reach": REACH, "brightness": brightness, "scale": 1.0, **options})
+    return predict(net, image, **{"reach": REACH, "brightness": brightness, "scale": 1.0, **options}).labels
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7, 1.4])
@@ -75,3 +78,30 @@ def test_largest_is_argmax():
     numbers = np.random.default_rng(0).random((5, 20, 30)).astype(np.float32)
     numbers[2, 3] = numbers[4, 3]
     assert np.array_equal(largest(numbers), numbers.argmax(axis=0))
+
+
+@pytest.mark.parametrize("tile_px", [64, 10_000])
+def test_doubt_is_the_distance_between_the_likeliest_classes(net, sample, tile_px):
+    image = sample["rat2_data5"][0][100:196, 200:328]
+    brightness = measure(image, Normalisation())
+    found = predict(net, image, reach=REACH, brightness=brightness, scale=1.0, tile_px=tile_px)
+    with torch.inference_mode():
+        probability = net(torch.from_numpy(normalise(image, brightness)[None, None, :, :, 0]))[0].softmax(0).numpy()
+    second, best = np.sort(probability, axis=0)[-2:]
+    cells = (1 - (best - second)).reshape(96 // CELL_PX, CELL_PX, 128 // CELL_PX, CELL_PX).mean(axis=(1, 3))
+    assert np.allclose(found.doubt, cells, atol=1e-4)
+
+
+def test_doubt_of_cells_that_reach_over_the_edge(net):
+    image = np.random.default_rng(0).integers(0, 255, (17, 40)).astype(np.uint8)
+    doubt = predict(net, image, reach=REACH, brightness=measure(image, Normalisation()), scale=0.5).doubt
+    assert doubt.shape == (2, 3)
+    assert ((doubt > 0) & (doubt <= 1)).all()
+
+
+def test_weights_that_are_not_numbers_are_refused(net, sample):
+    damaged = copy.deepcopy(net)
+    with torch.no_grad():
+        damaged.head.bias.fill_(float("nan"))
+    with pytest.raises(BadInput, match="not numbers"):
+        labels_of(damaged, sample["rat2_data5"][0][:64, :64])

@@ -13,7 +13,7 @@ from axonlab_core.contract.errors import BadInput
 from axonlab_core.contract.events import ProgressEvent, WarningEvent
 from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.imaging.label_tiff import read_label_tiff
-from axonlab_core.imaging.metrics import confusion, scores
+from axonlab_core.imaging.metrics import agreement
 from axonlab_core.learning.segment import segment
 from axonlab_core.learning.stopping import Interrupted
 
@@ -57,8 +57,8 @@ def test_it_writes_labels_pictures_areas_and_scores(run, two_animals, sample):
     metrics = json.loads((results / "metrics.json").read_text())
     assert metrics == result.metrics
     truth = two_animals["rat2"][1]
-    expected = scores(confusion(truth, labels, 3), NAMES)
-    assert metrics["images"] == {"rat2": {name: expected[name].model_dump() for name in NAMES}}
+    expected = agreement(truth, labels, 3).scores(NAMES)
+    assert metrics["images"] == {"rat2": {name: expected[name].model_dump(mode="json") for name in NAMES}}
     assert metrics["mean"]["axon"] == metrics["images"]["rat2"]["axon"]
     assert set(metrics["otsu"]["images"]["rat2"]) == set(NAMES)
 
@@ -126,3 +126,28 @@ def test_it_stops_between_tiles(run, two_animals, sample):
     with pytest.raises(Interrupted, match="in image 1 of 2"):
         segment(run({"rat2": large, "other": large}), tile_px=64, threads=1, report=report)
     assert len(events) == 1
+
+
+def test_a_job_may_go_by_another_pixel_size(run, two_animals):
+    pixels, _, fields = two_animals["rat2"]
+    workspace, events = run({"rat2": (pixels, None, fields)}), []
+    result = segment(workspace, pixel_size_um=0.18, threads=1, report=events.append)
+    with tifffile.TiffFile(workspace / "results" / "masks" / "rat2.labels.ome.tif") as file:
+        assert 'PhysicalSizeX="0.18"' in file.ome_metadata
+    axon = next(row for row in result.areas if row["class"] == "axon")
+    assert axon["area_um2"] == pytest.approx(axon["area_px"] * 0.18**2, abs=1e-3)
+    with pytest.raises(BadInput, match="pixel_size_um is -1"):
+        segment(workspace, pixel_size_um=-1, threads=1, report=quiet)
+    with pytest.raises(BadInput, match=r"resampled 11\.1 times"):
+        segment(workspace, pixel_size_um=2.0, threads=1, report=quiet)
+
+
+def test_without_a_pixel_size_there_is_no_length_anywhere(run, two_animals):
+    pixels, _, fields = two_animals["rat2"]
+    workspace = run({"rat2": (pixels, None, {**fields, "pixel_size_um": None})})
+    result = segment(workspace, threads=1, report=quiet)
+    assert "area_um2" not in result.areas[0]
+    assert "um2" not in (workspace / "results" / "tables" / "summary.csv").read_text()
+    assert "µm²" not in (workspace / "results" / "qc" / "report.html").read_text(encoding="utf-8")
+    with tifffile.TiffFile(workspace / "results" / "masks" / "rat2.labels.ome.tif") as file:
+        assert "PhysicalSize" not in file.ome_metadata

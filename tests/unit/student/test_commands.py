@@ -61,8 +61,27 @@ def test_help_names_every_option():
 def test_evaluate_prints_a_table_or_json(folders, tmp_path):
     table = run("evaluate", "--truth", "labels", "--prediction", "labels")
     assert table.returncode == 0
-    assert table.stdout.splitlines()[0].split() == ["image", "class", "Dice", "IoU"]
-    assert "a      myelin      1.000  1.000" in table.stdout
+    header = [
+        "image",
+        "class",
+        "Dice",
+        "IoU",
+        "F1",
+        "at",
+        "0.5",
+        "AP",
+        "at",
+        "0.5",
+        "F1",
+        "at",
+        "0.3",
+        "AP",
+        "at",
+        "0.3",
+    ]
+    assert table.stdout.splitlines()[0].split() == header
+    (myelin,) = (line.split() for line in table.stdout.splitlines() if line.startswith("a      myelin"))
+    assert myelin[2:] == ["1.000"] * 6
     (tmp_path / "labels/b.tif").rename(tmp_path / "images/b_elsewhere.tif")
     write_more = np.zeros((40, 50), np.uint8)
     (tmp_path / "p").mkdir()
@@ -72,9 +91,10 @@ def test_evaluate_prints_a_table_or_json(folders, tmp_path):
     assert answer.returncode == 0
     found = json.loads(answer.stdout)
     assert set(found) == {"images", "mean"}
-    assert found["images"]["a"]["axon"] == {"dice": 0.0, "iou": 0.0}
+    axon = found["images"]["a"]["axon"]
+    assert (axon["dice"], axon["iou"], [entry["iou"] for entry in axon["objects"]]) == (0.0, 0.0, [0.3, 0.5])
     assert found["images"]["a"]["background"]["dice"] == 0.0
-    assert found["mean"]["myelin"] == {"dice": 0.0, "iou": 0.0}
+    assert (found["mean"]["myelin"]["dice"], found["mean"]["myelin"]["iou"]) == (0.0, 0.0)
     assert "extra" in answer.stderr
 
 

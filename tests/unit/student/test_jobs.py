@@ -280,7 +280,8 @@ def test_what_cannot_be_asked_for_is_said_before_anything_is_sent(service, ana, 
         ("cannot be a parameter's name", lambda: ana.train(data, **{"import os": 1})),
         ("classes", lambda: ana.segment(other, model)),
         ("trained on colour", lambda: ana.segment(grey, colour)),
-        ("already", lambda: ana.segment(data, model, pixel_size_um=1.0)),
+        ("already", lambda: ana.segment(data, model, manifest="animals.csv")),
+        ("not a positive number", lambda: ana.segment(data, model, pixel_size_um=-1.0)),
         ("no model", lambda: ana.segment(grey, "gone.safetensors")),
         ("no job's id", lambda: ana.segment(grey, "x!")),
         ("not a model", lambda: ana.segment(grey, Path(__file__))),
@@ -311,6 +312,14 @@ def test_the_limit_of_a_segmentation_grows_with_what_the_model_will_see(data):
     assert minutes(10_000, 0.1) == minutes(20_000, None), "enlarged twice along each edge"
     assert minutes(20_000, 0.2, wall_clock_minutes=5) == 5
     assert minutes(100_000, 0.1) == 48 * 60, "no more than two days"
+    assert minutes(10_000, 0.2, pixel_size_um=0.4) == minutes(20_000, 0.2), "the size that the job alone goes by"
+
+
+def test_one_job_may_go_by_another_pixel_size(ana, data, tmp_path):
+    model = bundles.write_model(tmp_path / "m.safetensors", bundles.card())
+    spec = ana.segment(data, model, pixel_size_um=0.25).details.spec
+    assert spec.parameters == {"pixel_size_um": 0.25}
+    assert spec.dataset == data.sha256, "the data set is the same"
 
 
 def test_an_upload_that_was_cut_off_goes_on_where_it_was(service, ana, grey, classes):

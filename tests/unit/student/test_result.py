@@ -36,7 +36,10 @@ def trained(tmp_path):
 
 
 def test_scores_beside_otsus(segmented, trained):
-    assert segmented.scores.rows() == [("background", "0.750", "0.500"), ("axon", "–", "0.250")]
+    assert segmented.scores.rows() == [
+        ("background", "0.750", "0.500", "–", "–"),
+        ("axon", "–", "0.250", "–", "–"),
+    ]
     assert "Measured on a:" in str(segmented.scores)
     assert ">0.750</td>" in segmented.scores._repr_html_()
     assert trained.scores.model["axon"].dice == 0.9
