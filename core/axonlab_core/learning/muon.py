@@ -1,6 +1,6 @@
 """The optimisers: Muon for the convolutions' weights, AdamW for everything else.
 
-In a training of a few hundred steps Muon comes further with each of them (docs/learning.md has the figures).
+In a training of a minute or two Muon comes further (docs/learning.md has the figures).
 """
 
 from __future__ import annotations
