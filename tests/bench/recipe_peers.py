@@ -68,7 +68,7 @@ def forest(minutes: float, seed: int) -> dict[str, Any]:
     from sklearn.ensemble import RandomForestClassifier
 
     def features(pixels: Any) -> Any:
-        return multiscale_basic_features(pixels, sigma_min=1, sigma_max=16, num_workers=1)
+        return multiscale_basic_features(pixels, sigma_min=1, sigma_max=16)
 
     rng, rows, truth = np.random.default_rng(seed), [], []
     began_at = time.process_time()

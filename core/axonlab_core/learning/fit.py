@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import median
 
 import torch
 
@@ -158,7 +158,7 @@ class Fit:
         self._validate()
         state.spent_s = self.clock() - self._began_at
         state.plan = schedule.first_plan(
-            budget_s, step=state.step, spent_s=state.spent_s, step_s=mean(timed), validation_s=state.validation_s
+            budget_s, step=state.step, spent_s=state.spent_s, step_s=median(timed), validation_s=state.validation_s
         )
 
     def _keep_to_budget(self) -> None:
