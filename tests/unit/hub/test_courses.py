@@ -64,7 +64,8 @@ def test_my_models_show_their_cards(service):
     summary = full["summary"]
     assert summary["classes"] == ["background", "myelin", "axon"]
     assert (summary["preset"], summary["pixel_size_um"]) == ("tiny", 0.1)
-    assert summary["scores"] == {"axon": {"dice": 0.9, "iou": 0.8}}
+    assert set(summary["scores"]) == {"axon"}
+    assert summary["scores"]["axon"].items() >= {"dice": 0.9, "iou": 0.8}.items()
     assert service.ok("GET", "models", token="ben") == {"mine": [], "published": [], "more": False}
     assert len(service.ok("GET", "models?course=axons", token="ana")["mine"]) == 2
     service.refused(403, "GET", "models?course=axons", token="ben")
