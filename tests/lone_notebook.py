@@ -49,7 +49,7 @@ def environment_of(process):
         return {}
 
 
-def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None):
+def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace_s=5.0, meanwhile=None, before=None):
     workspace = tmp_path / "workspace"
     (workspace / "results").mkdir(parents=True)
     job = AloneRun(wall_clock_s)
@@ -62,6 +62,8 @@ def run(tmp_path, warm_parent, *cells, parameters=None, wall_clock_s=60.0, grace
 
     try:
         with Watch(job) as watch:
+            if before is not None:
+                before(watch)
             outcome = run_notebook(
                 notebook(tmp_path / "job.ipynb", *cells),
                 parameters or {"workspace": "."},

@@ -67,11 +67,13 @@ class Client:
         steps: int | None = None,
         preset: str = "tiny",
         seed: int = 0,
+        base: ModelGiven | None = None,
         name: str = "",
         course: str | None = None,
         **parameters: bool | float | str,
     ) -> Job:
         """The job that trains a model on the labelled pixels of `data`; see `axonlab.train`."""
+        begin = None if base is None else self._model_of(base)
         spec = train_spec(
             data,
             minutes=minutes,
@@ -81,7 +83,10 @@ class Client:
             name=name,
             course=course,
             parameters=parameters,
+            base=begin,
         )
+        if begin is not None and begin.file is not None:
+            self._send([begin.file])
         self._send_dataset(data)
         return self._submit(spec)
 
@@ -312,11 +317,15 @@ def train(
     steps: int | None = None,
     preset: str = "tiny",
     seed: int = 0,
+    base: ModelGiven | None = None,
     name: str = "",
     course: str | None = None,
     **parameters: bool | float | str,
 ) -> Job:
     """The job that trains a model on the labelled pixels of `data`, for `minutes` (2 if not said) or for `steps`.
+
+    With `base`, it begins with that model instead of random weights: one of the course's published models, say
+    (`axonlab.models()`). It still learns from the whole of `data`, and a model that began with another is refused.
 
     Raises
     ------
@@ -324,7 +333,7 @@ def train(
         If something about the request cannot be, in words.
     """
     return _default().train(
-        data, minutes=minutes, steps=steps, preset=preset, seed=seed, name=name, course=course, **parameters
+        data, minutes=minutes, steps=steps, preset=preset, seed=seed, base=base, name=name, course=course, **parameters
     )
 
 

@@ -52,6 +52,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--steps", type=int, help="How long to train, in steps.")
 @click.option("--preset", default="tiny", show_default=True, help="Size of the network.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("--base", type=_PATH, help="Model file (.safetensors) to begin with.")
 @_shared
 def train(
     *,
@@ -62,6 +63,7 @@ def train(
     steps: int | None,
     preset: str,
     seed: int,
+    base: Path | None,
     manifest: Path | None,
     pixel_size_um: float | None,
     here: bool,
@@ -76,20 +78,23 @@ def train(
       axonlab train --images images --labels labels --manifest animals.csv --steps 200 --here --out first-model
     """
     from axonlab.datasets import dataset
+    from axonlab.model_source import model_from_file
     from axonlab.result import check_free
     from axonlab.specs import train_spec
 
     if (minutes is None) == (steps is None):
         raise click.UsageError("Give either --minutes or --steps: how long the training may take.")
     check_free(out)
+    begin = None if base is None else model_from_file(base)
     client = None if here else reach_hub()
     data = dataset(images, labels, palette=palette.split(","), manifest=manifest, pixel_size_um=pixel_size_um)
     _note(data)
     budget: dict[str, Any] = {"minutes": minutes, "steps": steps, "preset": preset, "seed": seed}
     if client is None:
-        result = _run_here(train_spec(data, **budget, name="", course=None, parameters={}), data, None, out)
+        spec = train_spec(data, **budget, name="", course=None, parameters={}, base=begin)
+        result = _run_here(spec, data, None if begin is None else begin.file, out)
     else:
-        result = client.train(data, **budget).result().save(out)
+        result = client.train(data, **budget, base=base).result().save(out)
     _print_result(result, as_json)
 
 

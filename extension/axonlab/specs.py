@@ -28,6 +28,7 @@ def train_spec(
     name: str,
     course: str | None,
     parameters: Mapping[str, Any],
+    base: Model | None = None,
 ) -> TrainSpec:
     """What to ask for.
 
@@ -55,6 +56,7 @@ def train_spec(
             "seed": seed,
             "name": name,
             "course": course,
+            "base": None if base is None else base.source,
         },
         parameters,
     )

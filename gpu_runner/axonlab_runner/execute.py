@@ -38,6 +38,7 @@ from axonlab_runner.forked import ForkedProcess
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 120
+_PAUSES_S = (3.0, 6.0, 12.0, 24.0)
 _MAX_PRINTED_CHARACTERS = 2_000_000
 _ENGINE = "axonlab"
 
@@ -63,25 +64,31 @@ class Leash(threading.Thread):
         super().__init__(name="leash", daemon=True)
         self._lock = threading.Lock()
         self._kernel: int | None = None
-        self._stopping = False
+        self._over = threading.Event()
+        self.stopping = False
+        """Whether the kernel was asked to stop."""
 
     def hold(self, kernel: int) -> None:
         """`kernel` is the process to stop from now on."""
         with self._lock:
             self._kernel = kernel
-            stopping = self._stopping
-        if stopping:
-            self._signal(signal.SIGINT)
 
     def run(self) -> None:
         """Follow standard input to its end."""
         for line in sys.stdin:
-            if line.strip() == "stop":
-                with self._lock:
-                    self._stopping = True
-                self._signal(signal.SIGINT)
+            if line.strip() == "stop" and not self.stopping:
+                self.stopping = True
+                threading.Thread(target=self._insist, name="insist", daemon=True).start()
+        self._over.set()
         self._signal(signal.SIGKILL)
         os._exit(1)  # nobody is left to tell
+
+    def _insist(self) -> None:
+        # A kernel that is starting, or between two cells, forgets an interrupt; one that winds up has no use for many.
+        for pause_s in _PAUSES_S:
+            self._signal(signal.SIGINT)
+            if self._over.wait(pause_s):
+                return
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
@@ -127,6 +134,11 @@ class _Client(PapermillNotebookClient):
         self.process = provisioner.process  # Jupyter forgets it when it has ended
         self.line.send("kernel", provisioner.pid)
         self.leash.hold(provisioner.pid)
+        self.on_cell_start = self._check_leash
+
+    def _check_leash(self, **_: Any) -> None:
+        if self.leash.stopping:
+            raise DeadKernelError("no further cell is begun: the run was asked to stop")
 
     def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
         content = msg["content"]

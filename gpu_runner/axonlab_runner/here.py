@@ -85,8 +85,9 @@ class LocalRun:
         places = {sha256: inputs / "blobs" / sha256 for sha256 in self._blobs}
         places[self.claim.spec.dataset] = inputs / "dataset.json"
         sources = {places[sha256]: path for sha256, path in self._blobs.items()}
-        if self._model is not None:
-            sources[inputs / "model.safetensors"] = self._model
+        needed = self.claim.spec.input_model
+        if needed is not None and self._model is not None:
+            sources[inputs / needed[1]] = self._model
         for target, source in sources.items():
             check()
             target.parent.mkdir(exist_ok=True)

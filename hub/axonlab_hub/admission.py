@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from axonlab_core.backends.storage import Storage
+from axonlab_core.contract.base_model import check_base
 from axonlab_core.contract.dataset import DatasetManifest, Split
 from axonlab_core.contract.errors import BadInput, NotAllowed
-from axonlab_core.contract.jobs import InferSpec, JobModel, PublishedModel, TrainSpec
+from axonlab_core.contract.jobs import InferSpec, JobModel, ModelSource, PublishedModel, TrainSpec
 from axonlab_core.contract.parameters import check_declared
 from axonlab_core.contract.plain_words import in_plain_words
 from axonlab_core.contract.tickets import Blob
@@ -65,8 +66,13 @@ def admit(spec: AnySpec, person: Person, store: Store, storage: Storage) -> None
     _check_blobs(holdings, manifest)
     if isinstance(spec, TrainSpec):
         _check_labels(manifest)
-    else:
-        _check_model(spec, person, store, storage)
+    if spec.input_model is not None:
+        source = spec.input_model[0]
+        key, name = _find_model(source, person, store, storage)
+        if isinstance(spec, TrainSpec):
+            check_base(read_card(storage, key, name=name), manifest, spec.preset)
+        elif not isinstance(source, JobModel):  # a job's own was checked by its runner
+            read_card(storage, key, name=name)
 
 
 def read_manifest(holdings: Holdings, sha256: str) -> DatasetManifest:
@@ -125,11 +131,11 @@ def _check_labels(manifest: DatasetManifest) -> None:
         )
 
 
-def _check_model(spec: InferSpec, person: Person, store: Store, storage: Storage) -> None:
+def _find_model(source: ModelSource, person: Person, store: Store, storage: Storage) -> tuple[str, str]:
+    """Storage key of the model, and what to call it."""
     with store.read() as rows:
-        if isinstance(spec.model, PublishedModel):
-            require_member(person, spec.model.course)
-            require_offered(rows, spec.model)
-        key, blob = find_model(rows, storage, person.name, spec.model)
-    if not isinstance(spec.model, JobModel):  # a job's own was checked by its runner
-        read_card(storage, key, name=f"The model {blob.sha256[:12]}…")
+        if isinstance(source, PublishedModel):
+            require_member(person, source.course)
+            require_offered(rows, source)
+        key, blob = find_model(rows, storage, person.name, source)
+    return key, f"The model {blob.sha256[:12]}…"

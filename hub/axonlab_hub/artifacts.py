@@ -7,7 +7,7 @@ from datetime import timedelta
 from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.base import shortened
 from axonlab_core.contract.errors import Conflict, NotFound, TooLarge
-from axonlab_core.contract.jobs import ArtifactsAnswer, InferSpec, job_spec
+from axonlab_core.contract.jobs import ArtifactsAnswer, ModelSource, job_spec
 from axonlab_core.contract.keys import blob_key, checkpoint_key, result_key, user_namespace
 from axonlab_core.contract.runs import InputsAnswer, OutputsAnswer, OutputsRequest
 from axonlab_core.contract.tickets import Blob, FileBlob, FileTicket, Ticket, UploadAnswer, UploadRequest
@@ -18,7 +18,7 @@ from axonlab_hub.checkpoints import newest_checkpoint
 from axonlab_hub.holdings import Holdings
 from axonlab_hub.job_models import find_model
 from axonlab_hub.settings import Settings
-from axonlab_hub.store import Store
+from axonlab_hub.store import Rows, Store
 from axonlab_hub.tables import ArtifactRow, JobRow
 
 _MIB = 2**20
@@ -75,12 +75,11 @@ class Artifacts:
         with self._store.read() as rows:
             job, _ = current_run(rows, call, lock=False)
             spec = job_spec.validate_json(job.spec)
-            model = find_model(rows, self._storage, job.owner, spec.model) if isinstance(spec, InferSpec) else None
+            model = None if spec.input_model is None else self._model_file(rows, job.owner, *spec.input_model)
             checkpoint = newest_checkpoint(rows, self._storage, call.job_id, before=call.attempt)
         files = list(self._dataset_files(job, spec.dataset))
         if model is not None:
-            key, blob = model
-            files.append((key, FileBlob(sha256=blob.sha256, size_bytes=blob.size_bytes, path="model.safetensors")))
+            files.append(model)
         return InputsAnswer(
             files=tuple(self._file_ticket(key, file) for key, file in files),
             checkpoint=None if checkpoint is None else self._file_ticket(*checkpoint),
@@ -111,6 +110,10 @@ class Artifacts:
             for file in request.files:
                 rows.put(_announced(call, file))
         return OutputsAnswer(tickets=tickets)
+
+    def _model_file(self, rows: Rows, owner: str, source: ModelSource, path: str) -> tuple[str, FileBlob]:
+        key, blob = find_model(rows, self._storage, owner, source)
+        return key, FileBlob(sha256=blob.sha256, size_bytes=blob.size_bytes, path=path)
 
     def _dataset_files(self, job: JobRow, sha256: str) -> list[tuple[str, FileBlob]]:
         holdings = Holdings(self._storage, job.owner, job.course)

@@ -18,51 +18,13 @@ MAX_STEPS = 1_000_000
 START_UP_S = 600
 """What a run may spend on everything but the work itself: inputs, start of the kernel, upload."""
 
+MODEL_FILE = "model.safetensors"
+BASE_FILE = "base.safetensors"
+"""Among the inputs of a run: the model to segment with, and the one to begin a training with."""
+
 INFER_LEAST_MINUTES = 60.0
 INFER_S_PER_MEGAPIXEL = 20.0
 """Of the images at the model's pixel size; one core of a CPU needs about 4."""
-
-
-class Spec(Value):
-    """What every kind of job has."""
-
-    name: str = Field(default="", max_length=100)
-    """For people: how the job is called in lists."""
-    course: CourseName | None = None
-    """None: the owner's only course, where they are in exactly one."""
-    assignment: Annotated[str, StringConstraints(max_length=100)] | None = None
-    dataset: Sha256
-    """Hash of the data set's manifest. It and its blobs are looked for among the owner's, then the course's."""
-    parameters: Parameters = Field(default_factory=dict)
-    """Further parameters of the job notebook, by name; those it does not declare are refused."""
-    wall_clock_minutes: float | None = Field(default=None, gt=0, le=2 * MAX_MINUTES)
-    """Limit for the whole run; None gives the kind's own."""
-
-
-class TrainSpec(Spec):
-    """Train a model on the labelled pixels of a data set, for a time or for a number of steps."""
-
-    kind: Literal[Kind.train] = Kind.train
-    preset: Literal["tiny", "standard"] = "tiny"
-    minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES)
-    steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
-    seed: int = Field(default=0, ge=0, lt=2**31)
-
-    @model_validator(mode="after")
-    def _one_budget(self) -> Self:
-        if (self.minutes is None) == (self.steps is None):
-            msg = "give either minutes or steps: how long the training may take"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def wall_clock_s(self) -> float:
-        """Limit for the whole run, in seconds."""
-        if self.wall_clock_minutes is not None:
-            return self.wall_clock_minutes * 60
-        # A CPU needs up to about 5 s for a step at the largest batch; the budget proper is kept by the training.
-        work_s = self.minutes * 60 * 1.5 if self.minutes is not None else 5.0 * (self.steps or 0)
-        return START_UP_S + work_s
 
 
 class JobModel(Value):
@@ -90,11 +52,70 @@ class PublishedModel(Value):
 ModelSource = Annotated[JobModel | UploadedModel | PublishedModel, Field(discriminator="source")]
 
 
+class Spec(Value):
+    """What every kind of job has."""
+
+    name: str = Field(default="", max_length=100)
+    """For people: how the job is called in lists."""
+    course: CourseName | None = None
+    """None: the owner's only course, where they are in exactly one."""
+    assignment: Annotated[str, StringConstraints(max_length=100)] | None = None
+    dataset: Sha256
+    """Hash of the data set's manifest. It and its blobs are looked for among the owner's, then the course's."""
+    parameters: Parameters = Field(default_factory=dict)
+    """Further parameters of the job notebook, by name; those it does not declare are refused."""
+    wall_clock_minutes: float | None = Field(default=None, gt=0, le=2 * MAX_MINUTES)
+    """Limit for the whole run; None gives the kind's own."""
+
+    @property
+    def input_model(self) -> tuple[ModelSource, str] | None:
+        """The model that it needs, and how the file is called among the run's inputs."""
+        return None
+
+
+class TrainSpec(Spec):
+    """Train a model on the labelled pixels of a data set, for a time or for a number of steps."""
+
+    kind: Literal[Kind.train] = Kind.train
+    preset: Literal["tiny", "standard"] = "tiny"
+    minutes: float | None = Field(default=None, gt=0, le=MAX_MINUTES)
+    steps: int | None = Field(default=None, gt=0, le=MAX_STEPS)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    base: ModelSource | None = None
+    """The model to begin with; None begins with random weights."""
+
+    @property
+    def input_model(self) -> tuple[ModelSource, str] | None:
+        """The model to begin with."""
+        return None if self.base is None else (self.base, BASE_FILE)
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.minutes is None) == (self.steps is None):
+            msg = "give either minutes or steps: how long the training may take"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def wall_clock_s(self) -> float:
+        """Limit for the whole run, in seconds."""
+        if self.wall_clock_minutes is not None:
+            return self.wall_clock_minutes * 60
+        # A CPU needs up to about 5 s for a step at the largest batch; the budget proper is kept by the training.
+        work_s = self.minutes * 60 * 1.5 if self.minutes is not None else 5.0 * (self.steps or 0)
+        return START_UP_S + work_s
+
+
 class InferSpec(Spec):
     """Segment the images of a data set with a model; where they have labels, measure the result."""
 
     kind: Literal[Kind.infer] = Kind.infer
     model: ModelSource
+
+    @property
+    def input_model(self) -> tuple[ModelSource, str] | None:
+        """The model to segment with."""
+        return self.model, MODEL_FILE
 
     @property
     def wall_clock_s(self) -> float:

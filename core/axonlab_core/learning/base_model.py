@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from axonlab_core.contract.base_model import check_base
 from axonlab_core.contract.dataset import DatasetManifest
-from axonlab_core.contract.errors import BadInput
 from axonlab_core.learning.model_file import Model, load_model
 from axonlab_core.learning.workspace import Workspace
 
@@ -29,30 +29,7 @@ def load_base_model(workspace: Workspace, manifest: DatasetManifest, preset: str
     if not path.is_file():
         return None
     model = load_model(path)
-    card = model.card
-    if card.base_model is not None:
-        raise BadInput(
-            "The base model was itself trained from a base model.",
-            remedy="Begin with the model that it began with; its sha256 is " + card.base_model + ".",
-        )
-    if card.preset != preset:
-        raise BadInput(
-            f"The base model is of the preset {card.preset!r} and this training of {preset!r}.",
-            remedy=f"Train with the preset {card.preset!r}.",
-        )
-    if card.palette.names != manifest.palette.names:
-        raise BadInput(
-            f"The base model tells {', '.join(card.palette.names)} apart, the data set has "
-            f"{', '.join(manifest.palette.names)}.",
-            remedy="Use the same classes in the same order, or train without a base model.",
-        )
-    if card.input.channels != manifest.images[0].channels:
-        kinds = {1: "grey", 3: "colour"}
-        raise BadInput(
-            f"The base model was trained on {kinds[card.input.channels]} images, and these are "
-            f"{kinds[manifest.images[0].channels]}.",
-            remedy="Convert the images, or train without a base model.",
-        )
+    check_base(model.card, manifest, preset)
     return model
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
 from axonlab_core.contract.errors import BadInput
+from axonlab_core.contract.jobs import BASE_FILE, MODEL_FILE
 from axonlab_core.contract.palette import UNKNOWN
 from axonlab_core.imaging.canonical import decode
 
@@ -27,12 +28,12 @@ class Workspace:
     @property
     def model_file(self) -> Path:
         """The model to segment with."""
-        return self.root / "inputs" / "model.safetensors"
+        return self.root / "inputs" / MODEL_FILE
 
     @property
     def base_model_file(self) -> Path:
         """The model to begin a training with; there need not be one."""
-        return self.root / "inputs" / "base.safetensors"
+        return self.root / "inputs" / BASE_FILE
 
     @property
     def checkpoints(self) -> Path:

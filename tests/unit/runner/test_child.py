@@ -131,6 +131,20 @@ def test_a_wish_to_stop_lets_the_kernel_wind_up(tmp_path, start):
     assert time.monotonic() - begun < 30
 
 
+def test_a_wish_from_before_the_kernel_began_is_not_forgotten(tmp_path, start):
+    begun = time.monotonic()
+    outcome, _, logs, _ = run(
+        tmp_path,
+        start,
+        "import time; print('began'); time.sleep(60)",
+        before=lambda watch: watch.ask(Stop.cancelled),
+        grace_s=60,
+    )
+    assert outcome.status == "error"
+    assert ("stdout", "began\n") not in logs, "no cell is begun"
+    assert time.monotonic() - begun < 60
+
+
 def test_a_kernel_that_ignores_the_wish_is_killed_after_the_grace(tmp_path, start):
     from axonlab_runner.watch import Stopped
 
