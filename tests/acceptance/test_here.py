@@ -95,6 +95,24 @@ def test_a_training_brings_the_whole_bundle(trained):
     assert not [o for cell in report.cells for o in cell.get("outputs", []) if o.output_type == "error"]
 
 
+def test_a_training_begins_with_another_ones_model(course, trained):
+    answer = axonlab(
+        "train", "--images", "images", "--labels", "masks", "--manifest", "manifest.csv", "--steps", 2,
+        "--base", "model_bundle/model/model.safetensors", "--here", "--out", "second_bundle", cwd=course,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    base = trained / "model" / "model.safetensors"
+    second = course / "second_bundle" / "model" / "model.safetensors"
+    assert read_card(second).base_model == hashlib.sha256(base.read_bytes()).hexdigest()
+    again = axonlab(
+        "train", "--images", "images", "--labels", "masks", "--steps", 2, "--base", second, "--here", "--out", "third",
+        cwd=course,
+    )  # fmt: skip
+    assert again.returncode == 2
+    assert "itself trained from a base model" in again.stderr
+    assert not (course / "third").exists()
+
+
 def test_the_record_has_every_step_with_its_time(trained, segmented):
     for bundle in (trained, segmented):
         steps, record = steps_of(bundle)

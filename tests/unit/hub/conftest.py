@@ -161,7 +161,7 @@ class Service:
         return [event["body"]["state"] for event in events if event["body"]["type"] == "state"]
 
 
-def model_bytes(*, seed=0):
+def model_bytes(*, seed=0, **more):
     """A SafeTensors file without tensors, whose card is complete."""
     card = ModelCard(
         preset="tiny",
@@ -174,6 +174,7 @@ def model_bytes(*, seed=0):
         scores=Scores(scope="other-image", model={"axon": ClassScores(dice=0.9, iou=0.8)}, otsu={}, best_step=2),
         created_at=utc_now(),
         software={},
+        **more,
     )  # fmt: skip
     header = json.dumps({"__metadata__": {CARD_KEY: card.model_dump_json()}}).encode()
     return len(header).to_bytes(8, "little") + header

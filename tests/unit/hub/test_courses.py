@@ -129,6 +129,33 @@ def test_staff_publish_a_base_model_and_students_use_it(service):
     assert hashlib.sha256(service.fetch(given["ticket"])).hexdigest() == sha256, "an admitted job keeps its model"
 
 
+def test_a_training_begins_with_a_published_model(service):
+    trained = train_model(service, token="tea")
+    sha256 = publish_model(service, trained["id"]).json()["model"]["sha256"]
+    base = {"source": "published", "course": "axons", "sha256": sha256}
+    job = service.submit(base=base)
+    files = service.ok("GET", f"runs/{job['id']}/1/inputs", token=service.claim(job["id"])["token"])["files"]
+    (given,) = [file for file in files if file["file"]["path"] == "base.safetensors"]
+    assert hashlib.sha256(service.fetch(given["ticket"])).hexdigest() == sha256
+    assert not [file for file in files if file["file"]["path"] == "model.safetensors"]
+
+    spec = {"kind": "train", "dataset": service.dataset(), "steps": 3, "base": base}
+    answer = service.refused(422, "POST", "jobs", token="ana", body={"spec": spec | {"preset": "standard"}})
+    assert "preset 'tiny'" in answer["message"]
+    other = {"kind": "train", "dataset": service.dataset(token="ben"), "steps": 3, "base": base}
+    service.refused(403, "POST", "jobs", token="ben", body={"spec": other})
+
+
+def test_no_chains_of_base_models(service):
+    root = "5" * 64
+    first = service.submit()
+    service.succeed(first, {"model/model.safetensors": model_bytes(base_model=root)})
+    spec = {"kind": "train", "dataset": service.dataset(), "steps": 3, "base": {"source": "job", "job_id": first["id"]}}
+    answer = service.refused(422, "POST", "jobs", token="ana", body={"spec": spec})
+    assert "itself trained from a base model" in answer["message"]
+    assert root in answer["remedy"]
+
+
 def test_what_is_no_model_is_not_published(service):
     job = service.submit(token="tea")
     service.succeed(job)

@@ -266,6 +266,18 @@ def test_a_model_file_is_sent_once(service, ana, data, tmp_path):
     assert traffic.count("PUT", "storage") == before
 
 
+def test_a_training_may_begin_with_a_model(service, ana, data, trained, tmp_path):
+    _, traffic = service
+    assert ana.train(data, steps=1, base=trained).cancel().details.spec.base.job_id == trained.id
+    model = bundles.write_model(tmp_path / "base.safetensors", bundles.card())
+    before = traffic.count("PUT", "storage")
+    job = ana.train(data, steps=1, base=model).cancel()
+    assert job.details.spec.base.source == "upload"
+    assert traffic.count("PUT", "storage") - before == 1
+    with pytest.raises(NotFound, match="no model"):
+        ana.train(data, steps=1, base="gone.safetensors")
+
+
 def test_what_cannot_be_asked_for_is_said_before_anything_is_sent(service, ana, data, grey, tmp_path):
     _, traffic = service
     model = bundles.write_model(tmp_path / "m.safetensors", bundles.card())
