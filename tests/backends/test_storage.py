@@ -119,7 +119,9 @@ def test_a_link_works_for_its_verb_key_and_time_only(storage):
     with pytest.raises(NotAllowed, match="expired"):
         storage.open_link(over, "get")
     payload, signature = read.rsplit(".", 1)
-    for forged in (payload, f"{payload}x.{signature}", f"{payload}.{signature[:-2]}AA", "", "a.b.c"):
+    # Its first character: of the last ones some bits mean nothing.
+    other = ("B" if signature[0] == "A" else "A") + signature[1:]
+    for forged in (payload, f"{payload}x.{signature}", f"{payload}.{other}", "", "a.b.c"):
         with pytest.raises(NotAllowed, match="not issued"):
             storage.open_link(forged, "get")
 

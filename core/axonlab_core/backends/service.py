@@ -58,7 +58,8 @@ class ServiceSession:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a call of another thread that this breaks off is not tried again."""
+        self.patience_s = 0.0
         self._api.close()
         self.links.close()
 
