@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from axonlab_core.contract.base import COURSE_PATTERN
 from axonlab_core.contract.errors import LimitReached, NotAllowed, NotSignedIn, Unavailable
+from axonlab_hub.groups import STAFF, STUDENTS, staff_group, student_group
 from axonlab_hub.rates import Rates
 from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 
@@ -31,7 +32,7 @@ _REMEDY = "Send `Authorization: Bearer <token>` with a token of the hub: in a no
 
 
 Role = Literal["student", "staff"]
-_ROLES: dict[str, Role] = {"nbgrader": "student", "formgrade": "staff"}
+_ROLES: dict[str, Role] = {STUDENTS: "student", STAFF: "staff"}
 _course_name = re.compile(COURSE_PATTERN)
 
 
@@ -47,11 +48,11 @@ class Person(BaseModel):
 
     def belongs_to(self, course: str) -> bool:
         """Whether this is a student or one of the staff of the course."""
-        return f"nbgrader-{course}" in self.groups or self.teaches(course)
+        return student_group(course) in self.groups or self.teaches(course)
 
     def teaches(self, course: str) -> bool:
         """Whether this is one of the staff of the course."""
-        return f"formgrade-{course}" in self.groups
+        return staff_group(course) in self.groups
 
     @property
     def courses(self) -> dict[str, Role]:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from axonlab_hub.groups import staff_group, student_group
 from axonlab_hub.hand_out import hand_out
 from axonlab_hub.scopes import ACCESS, RUN, SUBMIT, TEACH
 from axonlab_hub.secrets_folder import kept_secret
@@ -43,7 +44,7 @@ def passwords(settings: Settings) -> dict[str, str]:
     return {who: kept_secret(file, characters=_PASSWORD_CHARACTERS) for who, file in files.items()}
 
 
-_GROUPS = {"student": "nbgrader-{}", "teacher": "formgrade-{}"}
+_GROUPS = {"student": student_group, "teacher": staff_group}
 
 
 def _addresses(c: Any, settings: Settings) -> None:
@@ -72,7 +73,7 @@ def _people(c: Any, settings: Settings) -> None:
     # A name becomes a folder.
     c.Authenticator.username_pattern = r"^[a-z][a-z0-9_-]{0,31}$"
     c.SharedPasswordAuthenticator.password_groups = {
-        password: [_GROUPS[who].format(settings.course)] for who, password in passwords(settings).items()
+        password: [_GROUPS[who](settings.course)] for who, password in passwords(settings).items()
     }
     # Known to nobody: without one the authenticator says in the log that no student can log in.
     c.SharedPasswordAuthenticator.user_password = kept_secret(settings.hub_folder / "unused-password")
@@ -93,7 +94,7 @@ def _permissions(c: Any, settings: Settings) -> None:
             "name": "axonlab-staff",
             "description": "Staff of a course.",
             "scopes": [TEACH],
-            "groups": [_GROUPS["teacher"].format(settings.course)],
+            "groups": [staff_group(settings.course)],
         },
         {
             "name": "axonlab-runner",

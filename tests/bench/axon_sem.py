@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
 from axonlab_core.contract.palette import AXON_PALETTE, UNKNOWN
-from axonlab_core.contract.tickets import Blob
-from axonlab_core.imaging.canonical import encode
 from axonlab_core.imaging.metrics import confusion, scores
+
+sys.path.append(str(Path(__file__).parents[1]))  # what benchmarks share with tests
+import workspaces
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "axon_sem"
 NAMES = AXON_PALETTE.names
@@ -66,26 +66,15 @@ def labels_for(picture: Picture, kind: str, seed: int) -> NDArray[np.uint8]:
 
 def lay_out(root: Path, kind: str, seed: int) -> Path:
     """A workspace whose data set is the `train` split (and `val`, to choose weights by) with labels of that kind."""
-    blobs = root / "inputs" / "blobs"
-    blobs.mkdir(parents=True)
-
-    def put(pixels: NDArray[np.uint8]) -> Blob:
-        data = encode(pixels)
-        sha256 = hashlib.sha256(data).hexdigest()
-        (blobs / sha256).write_bytes(data)
-        return Blob(sha256=sha256, size_bytes=len(data))
-
-    images = tuple(
-        DatasetImage(
-            name=p.name, image=put(p.pixels), labels=put(labels_for(p, kind, seed)), width_px=p.pixels.shape[1],
-            height_px=p.pixels.shape[0], channels=1, dtype="uint8", pixel_size_um=p.pixel_size_um, group=p.group,
-            split=p.split,
+    images = {
+        p.name: (
+            p.pixels,
+            labels_for(p, kind, seed),
+            {"pixel_size_um": p.pixel_size_um, "group": p.group, "split": p.split},
         )
         for p in pictures("train", "val")
-    )  # fmt: skip
-    manifest = DatasetManifest(palette=AXON_PALETTE, images=images)
-    (root / "inputs" / "dataset.json").write_bytes(manifest.canonical_json())
-    return root
+    }
+    return workspaces.lay_out(root, images)
 
 
 def strokes(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

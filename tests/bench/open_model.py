@@ -9,6 +9,7 @@ were drawn before; the same network, the same tile.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,30 +19,15 @@ from typing import Any
 
 import torch
 
-from axonlab_core.contract.base import utc_now
-from axonlab_core.contract.model_card import ModelCard
-from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.learning import model_file
 from axonlab_core.learning.presets import PRESETS
 from axonlab_core.learning.unet import UNet, new_unet
 
+sys.path.append(str(Path(__file__).parents[1]))  # what benchmarks share with tests
+import cards
+
 WIDTHS = (64, 128, 256, 512, 1024, 1024)
-CARD = ModelCard.model_validate(
-    {
-        "preset": "standard",
-        "palette": AXON_PALETTE,
-        "input": {"channels": 1, "normalisation": {}, "pixel_size_um": 0.1},
-        "training": {
-            "steps": 1, "seconds": 1, "batch": 2, "tile_px": 64, "learning_rate": 0.1, "seed": 0, "device": "cpu",
-            "labelled_fraction": 1,
-        },
-        "dataset": "0" * 64,
-        "split": {"train": ["a"], "val": ["b"], "scope": "other-image"},
-        "scores": {"scope": "other-image", "model": {}, "otsu": {}, "best_step": 1},
-        "created_at": utc_now(),
-        "software": {},
-    }
-)  # fmt: skip
+CARD = cards.untrained("standard")
 
 
 def usual(path: Path) -> UNet:

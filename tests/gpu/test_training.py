@@ -1,17 +1,12 @@
 """The training on a GPU: float16, batches made ahead, a checkpoint, too little memory, the same model on a CPU."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
 
-from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
+import workspaces
 from axonlab_core.contract.events import CheckpointEvent, MetricEvent, WarningEvent
 from axonlab_core.contract.model_card import Normalisation
-from axonlab_core.contract.palette import AXON_PALETTE
-from axonlab_core.contract.tickets import Blob
-from axonlab_core.imaging.canonical import encode
 from axonlab_core.learning.infer import Reach, predict
 from axonlab_core.learning.model_file import load_model
 from axonlab_core.learning.normalise import measure
@@ -36,25 +31,11 @@ def rings(seed, size=256):
 
 @pytest.fixture
 def workspace(tmp_path):
-    blobs = tmp_path / "inputs" / "blobs"
-    blobs.mkdir(parents=True)
-
-    def put(pixels):
-        data = encode(pixels)
-        sha256 = hashlib.sha256(data).hexdigest()
-        (blobs / sha256).write_bytes(data)
-        return Blob(sha256=sha256, size_bytes=len(data))
-
-    images = tuple(
-        DatasetImage(
-            name=f"image{seed}", image=put(pixels), labels=put(labels), width_px=256, height_px=256, channels=1,
-            dtype="uint8", pixel_size_um=0.1, split="val" if seed == 2 else "train",
-        )
-        for seed, (pixels, labels) in ((seed, rings(seed)) for seed in range(3))
-    )  # fmt: skip
-    manifest = DatasetManifest(palette=AXON_PALETTE, images=images)
-    (tmp_path / "inputs" / "dataset.json").write_bytes(manifest.canonical_json())
-    return tmp_path
+    images = {
+        f"image{seed}": (*rings(seed), {"pixel_size_um": 0.1, "split": "val" if seed == 2 else "train"})
+        for seed in range(3)
+    }
+    return workspaces.lay_out(tmp_path, images)
 
 
 @pytest.mark.parametrize("preset", ["tiny", "standard"])

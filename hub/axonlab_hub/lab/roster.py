@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from axonlab_core.contract.errors import BadInput
+from axonlab_hub.groups import staff_group, student_group
 
 Role = Literal["student", "instructor"]
 
@@ -34,7 +35,7 @@ class Roster:
         """The hub groups of that person; nobody else has any."""
         if name not in self.roles:
             return []
-        return [f"{'formgrade' if self.roles[name] == 'instructor' else 'nbgrader'}-{course}"]
+        return [staff_group(course) if self.roles[name] == "instructor" else student_group(course)]
 
 
 def read_roster(path: Path) -> Roster:

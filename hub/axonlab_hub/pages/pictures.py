@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 
 from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.errors import BadInput
+from axonlab_hub.pages.pieces import PIECE_BYTES, pieces
 
 MAX_PICTURE_BYTES = 32 * 10**6
 """Larger ones are offered as downloads only."""
-_PIECE_BYTES = 2**20
 _MAX_EDGE_PX = 20_000
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = struct.Struct(">8sI4sII")
@@ -33,10 +34,10 @@ def png_pieces(storage: Storage, key: str, size_bytes: int) -> Iterator[bytes]:
     BadInput
         If it is no PNG, or too large to be shown.
     """
-    first = storage.read_part(key, offset=0, size_bytes=min(_PIECE_BYTES, size_bytes))
+    first = storage.read_part(key, offset=0, size_bytes=min(PIECE_BYTES, size_bytes))
     if size_bytes > MAX_PICTURE_BYTES or not _is_png(first):
         raise BadInput("This file is not a picture that can be shown.", remedy="Download it instead.")
-    return _pieces(storage, key, first, size_bytes)
+    return chain([first], pieces(storage, key, size_bytes, begin=len(first)))
 
 
 def _is_png(first: bytes) -> bool:
@@ -45,9 +46,3 @@ def _is_png(first: bytes) -> bool:
     signature, length, chunk, width, height = _HEAD.unpack_from(first)
     edges_fit = 0 < width <= _MAX_EDGE_PX and 0 < height <= _MAX_EDGE_PX
     return signature == _SIGNATURE and length == _IHDR_BYTES and chunk == b"IHDR" and edges_fit
-
-
-def _pieces(storage: Storage, key: str, first: bytes, size_bytes: int) -> Iterator[bytes]:
-    yield first
-    for offset in range(len(first), size_bytes, _PIECE_BYTES):
-        yield storage.read_part(key, offset=offset, size_bytes=min(_PIECE_BYTES, size_bytes - offset))

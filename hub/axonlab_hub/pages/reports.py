@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from axonlab_core.backends.storage import Storage
 from axonlab_core.contract.errors import BadInput
+from axonlab_hub.pages.pieces import pieces
 
 PATH = "qc/report.html"
 MAX_REPORT_BYTES = 32 * 10**6
-_PIECE_BYTES = 2**20
 
 HEADERS = {
     "Content-Disposition": "inline",
@@ -35,7 +35,4 @@ def report_pieces(storage: Storage, key: str, size_bytes: int) -> Iterator[bytes
     """
     if size_bytes > MAX_REPORT_BYTES:
         raise BadInput("This report is too large to be shown.", remedy="Download it instead.")
-    return (
-        storage.read_part(key, offset=offset, size_bytes=min(_PIECE_BYTES, size_bytes - offset))
-        for offset in range(0, size_bytes, _PIECE_BYTES)
-    )
+    return pieces(storage, key, size_bytes)

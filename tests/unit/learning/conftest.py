@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from pathlib import Path
 
 import imagecodecs
@@ -11,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from axonlab_core.contract.dataset import DatasetImage, DatasetManifest
+import workspaces
+from axonlab_core.contract.dataset import DatasetImage
 from axonlab_core.contract.palette import AXON_PALETTE
 from axonlab_core.contract.tickets import Blob
-from axonlab_core.imaging.canonical import encode
 from axonlab_core.learning.prepare import PreparedImage
 from axonlab_core.learning.train import train
 
@@ -38,40 +37,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def _put(folder, pixels):
-    data = encode(pixels)
-    sha256 = hashlib.sha256(data).hexdigest()
-    (folder / sha256).write_bytes(data)
-    return Blob(sha256=sha256, size_bytes=len(data))
-
-
-def _lay_out(root, images, palette):
-    blobs = root / "inputs" / "blobs"
-    blobs.mkdir(parents=True)
-    entries = tuple(
-        DatasetImage(
-            name=name,
-            image=_put(blobs, pixels),
-            labels=None if labels is None else _put(blobs, labels),
-            width_px=pixels.shape[1],
-            height_px=pixels.shape[0],
-            channels=1 if pixels.ndim == 2 else 3,
-            dtype=pixels.dtype.name,
-            **fields,
-        )
-        for name, (pixels, labels, fields) in images.items()
-    )
-    manifest = DatasetManifest(palette=palette, images=entries)
-    (root / "inputs" / "dataset.json").write_bytes(manifest.canonical_json())
-    return root
-
-
 @pytest.fixture
 def make_workspace(tmp_path):
     """A function that lays out a workspace from `(pixels, labels, fields of DatasetImage)` by name."""
 
     def make(images, *, palette=AXON_PALETTE, root=tmp_path / "run"):
-        return _lay_out(root, images, palette)
+        return workspaces.lay_out(root, images, palette)
 
     return make
 
@@ -98,7 +69,7 @@ def two_animals(sample):
 @pytest.fixture(scope="session")
 def small_model(sample, tmp_path_factory):
     """A model file that was trained for a few steps on `two_animals`."""
-    root = _lay_out(tmp_path_factory.mktemp("training") / "run", _crops(sample), AXON_PALETTE)
+    root = workspaces.lay_out(tmp_path_factory.mktemp("training") / "run", _crops(sample))
     train(root, steps=12, report=[].append, batch=2, tile_px=48, threads=1)
     return root / "results" / "model" / "model.safetensors"
 

@@ -8,31 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import binary, integers
 from safetensors.torch import load_file, save_file
 
+import cards
 from axonlab_core.backends.model_header import read_card, read_header
-from axonlab_core.contract.base import utc_now
 from axonlab_core.contract.errors import BadInput
-from axonlab_core.contract.model_card import CARD_KEY, ModelCard
-from axonlab_core.contract.palette import AXON_PALETTE
+from axonlab_core.contract.model_card import CARD_KEY
 from axonlab_core.learning.model_file import load_model, save_model
 from axonlab_core.learning.presets import PRESETS
 from axonlab_core.learning.unet import new_unet
 
-CARD = ModelCard.model_validate(
-    {
-        "preset": "tiny",
-        "palette": AXON_PALETTE,
-        "input": {"channels": 1, "normalisation": {}, "pixel_size_um": 0.1},
-        "training": {
-            "steps": 1, "seconds": 1, "batch": 2, "tile_px": 64, "learning_rate": 0.1, "seed": 0, "device": "cpu",
-            "labelled_fraction": 1,
-        },
-        "dataset": "0" * 64,
-        "split": {"train": ["a"], "val": ["b"], "scope": "other-image"},
-        "scores": {"scope": "other-image", "model": {}, "otsu": {}, "best_step": 1},
-        "created_at": utc_now(),
-        "software": {},
-    }
-)  # fmt: skip
+CARD = cards.untrained("tiny")
 NET = new_unet(1, 3, PRESETS["tiny"].widths, 5)
 
 
